@@ -1,0 +1,27 @@
+//! Where a loaded bundle hands its maps over: paths below the bundle's own bpffs.
+//!
+//! ```text
+//! /run/dns-trace/                    bpffs of the bundle         0750 root:GROUP
+//!   <instance>/                                                  0750 root:GROUP
+//!     rings/<n>/                     one folder a ring, from 0   0750 root:GROUP
+//!       dns_events                   pin, the ring               0660 root:GROUP
+//!       dns_stats                    pin, the counters           0660 root:GROUP
+//!       dns_control                  pin, the doorbell           0660 root:GROUP
+//!     local/                         pins of `load --local`      0700 root:root
+//!       programs/<program>           pin
+//!       links/<hook>-<direction>-<ifindex>-<netns inode>   pin
+//! ```
+//!
+//! A reader holds an exclusive `flock` on each `rings/<n>` folder while it reads, since a ring has
+//! one consumer. bpffs allows no dots in names.
+
+/// Mount point of the bundle's bpffs.
+pub const BUNDLE_ROOT: &str = "/run/dns-trace";
+/// Name of the instance unless the operator chose another.
+pub const DEFAULT_INSTANCE: &str = "default";
+/// Group whose members may read unless the operator chose another.
+pub const DEFAULT_GROUP: &str = "dns-trace";
+/// Folder of the rings inside an instance.
+pub const RINGS_DIR: &str = "rings";
+/// Folder of the pins that `load --local` makes inside an instance.
+pub const LOCAL_DIR: &str = "local";

@@ -1,0 +1,12 @@
+//! Read-only globals of the object, set by the loader before the program is verified. The verifier
+//! knows their values and removes the branches that they rule out.
+
+/// Symbol of the port set: `[u16; PORTS_MAX]` in machine byte order, unused slots 0 and last.
+pub const GLOBAL_PORTS: &str = "DNS_PORTS";
+/// Symbol of the snap length: `u32`, bytes of payload to copy, 1 to [`crate::PAYLOAD_MAX`].
+pub const GLOBAL_SNAP_LEN: &str = "DNS_SNAP_LEN";
+
+/// Slots in the port set.
+pub const PORTS_MAX: usize = 8;
+/// DNS (RFC 1035), mDNS (RFC 6762) and LLMNR (RFC 4795).
+pub const DEFAULT_PORTS: [u16; PORTS_MAX] = [53, 5353, 5355, 0, 0, 0, 0, 0];
