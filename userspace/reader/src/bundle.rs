@@ -1,0 +1,341 @@
+//! Opens what the operator handed over: the rings of an instance, each with its counters and its
+//! doorbell. Every way in which that fails has its own error, with the command that mends it.
+
+mod locks;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
+use dns_trace_event::{
+    ABI_VERSION, Control, DEFAULT_GROUP, MAP_CONTROL, MAP_EVENTS, MAP_STATS, RINGS_DIR, Stats,
+};
+use rustix::fs::FlockOperation;
+use thiserror::Error;
+
+/// First kernel on which a process without CAP_BPF may open a pin (commit c8644cd0efe7).
+const UNPRIVILEGED_SINCE: (u32, u32) = (5, 19);
+
+/// Why an instance cannot be read.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Nothing is loaded under that name.
+    #[error(
+        "no rings in {}: instance {instance:?} is not loaded (run: sudo dns-tracectl load --help)",
+        path.display()
+    )]
+    NoBundle {
+        /// The instance.
+        instance: String,
+        /// Where its rings should be.
+        path: PathBuf,
+    },
+    /// The pins are not for this user.
+    #[error(
+        "cannot open {}: permission denied (you are not in group {DEFAULT_GROUP}; run: \
+         sudo usermod -aG {DEFAULT_GROUP} $USER, then log in again)",
+        path.display()
+    )]
+    Permission {
+        /// What was to be opened.
+        path: PathBuf,
+    },
+    /// bpf() is refused by an old kernel.
+    #[error(
+        "cannot open {}: kernel {release} lets only root use bpf(), reading without privilege \
+         needs {}.{} (update the kernel, or run as root)",
+        path.display(), UNPRIVILEGED_SINCE.0, UNPRIVILEGED_SINCE.1
+    )]
+    Kernel {
+        /// What was to be opened.
+        path: PathBuf,
+        /// Release of the kernel.
+        release: String,
+    },
+    /// bpf() is refused although the kernel would allow it.
+    #[error(
+        "cannot open {}: bpf() is refused although the pin is yours (a seccomp profile or security \
+         module forbids it; allow the bpf system call for this process)",
+        path.display()
+    )]
+    Refused {
+        /// What was to be opened.
+        path: PathBuf,
+    },
+    /// A ring has one consumer.
+    #[error(
+        "{} is being read by {}: a ring has one reader (stop that one, or load another instance: \
+         sudo dns-tracectl load --instance NAME)",
+        path.display(), reader(*pid)
+    )]
+    AnotherReader {
+        /// The ring's folder.
+        path: PathBuf,
+        /// The other reader, where it can be told.
+        pid: Option<u32>,
+    },
+    /// Kernel part and reader speak different versions.
+    #[error(
+        "the kernel part in {} speaks ABI {found}, this reader speaks {ABI_VERSION} ({})",
+        path.display(), mend_abi(*found)
+    )]
+    Abi {
+        /// The ring's folder.
+        path: PathBuf,
+        /// Version of the kernel part.
+        found: u32,
+    },
+    /// Anything else on the way to a map.
+    #[error("cannot open {}: {source}", path.display())]
+    Io {
+        /// What was to be opened.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+    /// A map is not what its name says.
+    #[error("{} is not the map it should be: {source} (run: sudo dns-tracectl upgrade)", path.display())]
+    Map {
+        /// The pin.
+        path: PathBuf,
+        /// What is wrong.
+        source: MapError,
+    },
+}
+
+impl OpenError {
+    /// Exit code of the process, as documented in `--help`.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Io { .. } | Self::Map { .. } => 1,
+            Self::NoBundle { .. } => 3,
+            Self::Permission { .. } | Self::Refused { .. } => 4,
+            Self::AnotherReader { .. } => 5,
+            Self::Abi { .. } => 6,
+            Self::Kernel { .. } => 7,
+        }
+    }
+
+    fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Self::Permission { path },
+            _ => Self::Io { path, source },
+        }
+    }
+
+    /// What `BPF_OBJ_GET` or a look at the map says. EACCES is about the pin, EPERM about bpf().
+    fn map(path: &Path, source: MapError) -> Self {
+        let path = path.to_owned();
+        let MapError::SyscallError(error) = &source else {
+            return Self::Map { path, source };
+        };
+        match error.io_error.raw_os_error() {
+            Some(libc::EACCES) => Self::Permission { path },
+            Some(libc::EPERM) => {
+                let uname = rustix::system::uname();
+                let release = uname.release().to_string_lossy().into_owned();
+                if older(&release, UNPRIVILEGED_SINCE) {
+                    Self::Kernel { path, release }
+                } else {
+                    Self::Refused { path }
+                }
+            }
+            Some(code) => Self::Io {
+                path,
+                source: io::Error::from_raw_os_error(code),
+            },
+            None => Self::Map { path, source },
+        }
+    }
+}
+
+fn reader(pid: Option<u32>) -> String {
+    pid.map_or_else(
+        || "another process".to_owned(),
+        |pid| format!("process {pid}"),
+    )
+}
+
+const fn mend_abi(found: u32) -> &'static str {
+    if found < ABI_VERSION as u32 {
+        "run: sudo dns-tracectl upgrade"
+    } else {
+        "update dns-trace to the version of the kernel part"
+    }
+}
+
+fn older(release: &str, than: (u32, u32)) -> bool {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < than,
+        _ => false,
+    }
+}
+
+/// [`Control`], as aya wants map values.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+struct ControlValue(Control);
+// SAFETY: `Control` is `repr(C)`, holds integers only and has no padding that is not a field.
+unsafe impl aya::Pod for ControlValue {}
+
+/// [`Stats`], likewise.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+struct StatsValue(Stats);
+// SAFETY: `Stats` is `repr(C)` and holds `u64` only.
+unsafe impl aya::Pod for StatsValue {}
+
+/// The maps of one capture program, or of several that share them.
+pub struct Ring {
+    /// Records.
+    pub events: RingBuf<MapData>,
+    control: Array<MapData, ControlValue>,
+    stats: PerCpuArray<MapData, StatsValue>,
+    /// Holds the lock for as long as the ring is open.
+    _folder: File,
+}
+
+impl Ring {
+    fn open(folder: &Path) -> Result<Self, OpenError> {
+        let lock = File::open(folder).map_err(|error| OpenError::io(folder, error))?;
+        lock_folder(folder, &lock)?;
+        let (path, control) = pin(folder, MAP_CONTROL)?;
+        let found = control
+            .info()
+            .map_err(|error| OpenError::map(&path, error))?
+            .max_entries();
+        if found != u32::from(ABI_VERSION) {
+            return Err(OpenError::Abi {
+                path: folder.to_owned(),
+                found,
+            });
+        }
+        let control = Array::try_from(Map::Array(control)).map_err(|e| OpenError::map(&path, e))?;
+        let (path, stats) = pin(folder, MAP_STATS)?;
+        let stats = PerCpuArray::try_from(Map::PerCpuArray(stats))
+            .map_err(|error| OpenError::map(&path, error))?;
+        let (path, events) = pin(folder, MAP_EVENTS)?;
+        let events = RingBuf::try_from(Map::RingBuf(events))
+            .map_err(|error| OpenError::map(&path, error))?;
+        Ok(Self {
+            events,
+            control,
+            stats,
+            _folder: lock,
+        })
+    }
+
+    /// Stores one of the contract's `READER_*`.
+    ///
+    /// # Errors
+    /// The map's.
+    pub fn set_doorbell(&mut self, reader: u32) -> Result<(), MapError> {
+        self.control
+            .set(0, ControlValue(Control { reader, padding: 0 }), 0)
+    }
+
+    /// The counters, summed over all CPUs.
+    ///
+    /// # Errors
+    /// The map's.
+    pub fn stats(&self) -> Result<Stats, MapError> {
+        let mut sum = Stats::default();
+        for value in self.stats.get(&0, 0)?.iter() {
+            sum.add(&value.0);
+        }
+        Ok(sum)
+    }
+}
+
+/// Opens all rings of an instance, in the order of their numbers.
+///
+/// # Errors
+/// [`OpenError`]; nothing stays open then.
+pub fn open(root: &Path, instance: &str) -> Result<Vec<Ring>, OpenError> {
+    let path = root.join(instance).join(RINGS_DIR);
+    let none = || OpenError::NoBundle {
+        instance: instance.to_owned(),
+        path: path.clone(),
+    };
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => none(),
+        _ => OpenError::io(&path, error),
+    })? {
+        let name = entry
+            .map_err(|error| OpenError::io(&path, error))?
+            .file_name();
+        if let Some(number) = name.to_str().and_then(|name| name.parse::<u32>().ok()) {
+            numbers.push(number);
+        }
+    }
+    if numbers.is_empty() {
+        return Err(none());
+    }
+    numbers.sort_unstable();
+    numbers
+        .iter()
+        .map(|number| Ring::open(&path.join(number.to_string())))
+        .collect()
+}
+
+fn pin(folder: &Path, name: &str) -> Result<(PathBuf, MapData), OpenError> {
+    let path = folder.join(name);
+    match MapData::from_pin(&path) {
+        Ok(map) => Ok((path, map)),
+        Err(error) => Err(OpenError::map(&path, error)),
+    }
+}
+
+fn lock_folder(folder: &Path, lock: &File) -> Result<(), OpenError> {
+    match rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::AnotherReader {
+            path: folder.to_owned(),
+            pid: locks::holder(lock),
+        }),
+        Err(error) => Err(OpenError::io(folder, error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_compare_as_numbers() {
+        assert!(older("5.10.0-30-cloud-amd64", (5, 19)));
+        assert!(!older("5.19.0", (5, 19)));
+        assert!(!older("6.1.0-18", (5, 19)));
+        assert!(!older("unknown", (5, 19)));
+    }
+
+    #[test]
+    fn a_missing_instance_is_named_with_its_path() {
+        let root = tempfile::tempdir().unwrap();
+        let error = open(root.path(), "default").err().unwrap();
+        assert!(matches!(error, OpenError::NoBundle { .. }), "{error}");
+        fs::create_dir_all(root.path().join("default/rings")).unwrap();
+        let error = open(root.path(), "default").err().unwrap();
+        assert_eq!(error.exit_code(), 3);
+    }
+
+    #[test]
+    fn a_second_reader_learns_who_the_first_is() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("default/rings/0");
+        fs::create_dir_all(&folder).unwrap();
+        let first = File::open(&folder).unwrap();
+        lock_folder(&folder, &first).unwrap();
+        match open(root.path(), "default").err().unwrap() {
+            OpenError::AnotherReader { pid, .. } => assert_eq!(pid, Some(std::process::id())),
+            other => panic!("{other}"),
+        }
+    }
+}

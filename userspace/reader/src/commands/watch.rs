@@ -1,0 +1,45 @@
+//! `dns-trace watch`: lookups as they end.
+
+use std::env;
+use std::io;
+
+use jiff::tz::TimeZone;
+
+use super::{Session, name_output, on_terminal};
+use crate::cli::{WatchArgs, WatchOutput};
+use crate::interface::Interfaces;
+use crate::ring::NoTicker;
+use crate::sink::Sink;
+use crate::sink::json::JsonSink;
+use crate::sink::table::{Look, TableSink};
+
+/// Runs the command.
+///
+/// # Errors
+/// [`crate::bundle::OpenError`] in the chain, or what went wrong while reading or writing.
+pub fn run(args: &WatchArgs) -> anyhow::Result<()> {
+    let session = Session::open(&args.common, args.count)?;
+    let table = match args.output {
+        WatchOutput::Auto => on_terminal(),
+        WatchOutput::Table => true,
+        WatchOutput::Json => false,
+    };
+    let mut sink: Box<dyn Sink> = if table {
+        Box::new(TableSink::new(io::stdout(), look()))
+    } else {
+        Box::new(JsonSink::new(io::stdout(), Interfaces::new()))
+    };
+    session.run(&mut *sink, &mut NoTicker).map_err(name_output)
+}
+
+fn look() -> Look {
+    let terminal = on_terminal();
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
+    Look {
+        width: size
+            .map(|size| usize::from(size.ws_col))
+            .filter(|width| *width > 0),
+        colour: terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        zone: TimeZone::system(),
+    }
+}

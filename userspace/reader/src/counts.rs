@@ -1,0 +1,196 @@
+//! Counters of the reader, and the summary that adds the kernel's. Every message ends in exactly
+//! one of them, so that the sums of [`Counts`]' documentation hold and can be checked.
+
+use std::fmt;
+use std::io;
+
+use dns_trace_event::Stats;
+use serde::Serialize;
+
+/// What became of what the reader took from the rings.
+///
+/// ```text
+/// records                   = stale + undecodable + duplicates + tcp_segments + udp_messages
+/// udp_messages              = queries + responses + malformed
+/// queries                   = answered + retransmissions + timeouts + evicted + multicast + pending
+/// responses                 = answered + orphans + announcements
+/// lookups                   = answered + timeouts + evicted + multicast + orphans + announcements
+/// ```
+///
+/// `pending` is only known at the end. `malformed` lines are shown but are no lookups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Records taken from the rings.
+    pub records: u64,
+    /// Records from before the reader's start, left out.
+    pub stale: u64,
+    /// Records that break the contract.
+    pub undecodable: u64,
+    /// Packets on a loopback device seen a second time, on the way in.
+    pub duplicates: u64,
+    /// TCP segments, which are not decoded.
+    pub tcp_segments: u64,
+    /// Datagrams.
+    pub udp_messages: u64,
+    /// Datagrams that are no DNS message.
+    pub malformed: u64,
+    /// Queries, the ones sent again included.
+    pub queries: u64,
+    /// Responses.
+    pub responses: u64,
+    /// Lookups of every outcome.
+    pub lookups: u64,
+    /// Lookups with query and response.
+    pub answered: u64,
+    /// Answered lookups whose answer cannot be read to the end.
+    pub malformed_answers: u64,
+    /// Queries sent again while pending.
+    pub retransmissions: u64,
+    /// Lookups without a response in time.
+    pub timeouts: u64,
+    /// Responses whose query was not seen.
+    pub orphans: u64,
+    /// Pending queries that had to make room.
+    pub evicted: u64,
+    /// Multicast queries that nobody answered.
+    pub multicast: u64,
+    /// Multicast responses that nobody asked for.
+    pub announcements: u64,
+    /// Queries still pending at the end.
+    pub pending: u64,
+    /// Lookups and malformed packets that the filters let through.
+    pub shown: u64,
+    /// Longest time from the kernel's stamp of a record to its reading, nanoseconds. Taken from
+    /// the first record of each drain.
+    pub max_lag_ns: u64,
+}
+
+/// The kernel's counters over the reader's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelCounts(pub Stats);
+
+impl KernelCounts {
+    /// What was added since `start`.
+    #[must_use]
+    pub fn since(now: &Stats, start: &Stats) -> Self {
+        macro_rules! minus {
+            ($($field:ident),*) => {
+                Stats { $($field: now.$field.saturating_sub(start.$field)),* }
+            };
+        }
+        Self(minus!(
+            packets,
+            submitted,
+            ring_full,
+            malformed,
+            unreadable,
+            truncated,
+            later_fragments,
+            unparsable,
+            bare_acks
+        ))
+    }
+
+    /// Messages that were on the wire and reached no record: by the reason.
+    #[must_use]
+    pub const fn lost(&self) -> [(&'static str, u64); 5] {
+        let Stats {
+            ring_full,
+            malformed,
+            unreadable,
+            later_fragments,
+            unparsable,
+            ..
+        } = self.0;
+        [
+            ("ring full", ring_full),
+            ("malformed", malformed),
+            ("unreadable", unreadable),
+            ("later fragments", later_fragments),
+            ("unparsable", unparsable),
+        ]
+    }
+}
+
+impl Serialize for KernelCounts {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let names = dns_trace_event::STATS_NAMES;
+        serializer.collect_map(names.iter().zip(self.0.values()))
+    }
+}
+
+/// All counters over the reader's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// The reader's.
+    pub reader: Counts,
+    /// The kernel's.
+    pub kernel: KernelCounts,
+    /// Seconds from the start.
+    pub seconds: f64,
+}
+
+impl Summary {
+    /// Writes one JSON object and a line end.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write_json(&self, writer: &mut dyn io::Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *writer, self)?;
+        writer.write_all(b"\n")
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts {
+            udp_messages,
+            queries,
+            responses,
+            malformed,
+            tcp_segments,
+            ..
+        } = self.reader;
+        writeln!(
+            f,
+            "{udp_messages} messages in {:.1} s: {queries} queries, {responses} responses, \
+             {malformed} malformed; {tcp_segments} TCP segments not decoded",
+            self.seconds,
+        )?;
+        let counts = &self.reader;
+        write!(
+            f,
+            "{} lookups: {} answered",
+            counts.lookups, counts.answered
+        )?;
+        for (name, count) in [
+            ("timed out", counts.timeouts),
+            ("orphans", counts.orphans),
+            ("evicted", counts.evicted),
+            ("unanswered multicast", counts.multicast),
+            ("announcements", counts.announcements),
+            ("with a malformed answer", counts.malformed_answers),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {name}")?;
+            }
+        }
+        writeln!(
+            f,
+            "; {} retransmissions, {} pending at the end, {} shown",
+            counts.retransmissions, counts.pending, counts.shown
+        )?;
+        write!(f, "lost:")?;
+        for (i, (reason, count)) in self.kernel.lost().into_iter().enumerate() {
+            write!(f, "{} {count} {reason}", if i == 0 { "" } else { "," })?;
+        }
+        write!(
+            f,
+            "; {} truncated, {} undecodable, {} from before the start; lag at most {:.1} ms",
+            self.kernel.0.truncated,
+            counts.undecodable,
+            counts.stale,
+            counts.max_lag_ns as f64 / 1e6
+        )
+    }
+}

@@ -1,0 +1,23 @@
+//! The unprivileged reader of dns-trace: rings in, lookups out.
+//!
+//! One room after the other, each knowing only those before it:
+//! [`bundle`] opens the maps that the operator handed over, [`ring`] drains them and sleeps,
+//! [`record`] checks a record, [`message`] decodes DNS, [`matcher`] finds the query to a response,
+//! [`lookup`] is what comes of it, [`filter`] and [`sink`] decide what is shown and how.
+//! [`pipeline`] ties them together; [`cli`] and [`commands`] are the command line.
+
+pub mod bundle;
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod counts;
+pub mod filter;
+pub mod interface;
+pub mod lookup;
+pub mod matcher;
+pub mod message;
+pub mod name;
+pub mod pipeline;
+pub mod record;
+pub mod ring;
+pub mod sink;

@@ -1,0 +1,210 @@
+//! What comes out of the pipeline: one lookup, with all that a sink may want to show of it.
+
+use std::net::SocketAddr;
+
+use domain::base::iana::{Class, Opcode, OptRcode, Rtype};
+
+use crate::matcher::{Pending, Question, Tuple};
+use crate::message::{Decoded, Flags};
+use crate::record::{Direction, Hook, Packet, Transport, endpoint};
+
+/// How a lookup ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Query and response were seen.
+    Answered,
+    /// No response within the time-out.
+    Timeout,
+    /// A response whose query was not seen.
+    Orphan,
+    /// The query had to make room for others before its response came.
+    Evicted,
+    /// A multicast query, which nobody need answer.
+    Multicast,
+    /// A multicast response that no query asked for (RFC 6762, section 8.3).
+    Announcement,
+    /// No DNS message at all.
+    Malformed,
+}
+
+impl Outcome {
+    /// ECS `error.type`; `None` for what is no error.
+    #[must_use]
+    pub const fn error(self) -> Option<&'static str> {
+        match self {
+            Self::Answered | Self::Multicast | Self::Announcement => None,
+            Self::Timeout => Some("timeout"),
+            Self::Orphan => Some("orphan"),
+            Self::Evicted => Some("evicted"),
+            Self::Malformed => Some("malformed"),
+        }
+    }
+}
+
+/// One lookup. Borrows the pending query and the response's record.
+#[derive(Debug)]
+pub struct Lookup<'a> {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Boot time of the query, or of the response where there is no query; nanoseconds.
+    pub time_ns: u64,
+    /// From the first query to the response by kernel time, nanoseconds.
+    pub duration_ns: Option<u64>,
+    /// Who asks.
+    pub client: SocketAddr,
+    /// Who is asked; for an answered multicast query, who answered.
+    pub server: SocketAddr,
+    /// Transport.
+    pub transport: Transport,
+    /// Hook that saw the query, or the response where there is no query.
+    pub hook: Hook,
+    /// Its way through the device.
+    pub direction: Direction,
+    /// The device.
+    pub ifindex: u32,
+    /// The device's network namespace, 0 if unknown.
+    pub netns_cookie: u64,
+    /// How often the query was sent again.
+    pub retransmissions: u32,
+    /// The record of query or response did not hold the whole message.
+    pub truncated: bool,
+    /// The message, unless [`Outcome::Malformed`].
+    pub dns: Option<Dns<'a>>,
+}
+
+/// The DNS part of a lookup.
+#[derive(Debug)]
+pub struct Dns<'a> {
+    /// Message id.
+    pub id: u16,
+    /// Opcode.
+    pub opcode: Opcode,
+    /// The question; its name is empty if there was none.
+    pub question: Question<'a>,
+    /// Flags of the response, or of the query where there is no response.
+    pub flags: Flags,
+    /// The response.
+    pub response: Option<&'a Decoded<'a>>,
+}
+
+impl Dns<'_> {
+    /// Response code, if there was a response.
+    #[must_use]
+    pub fn rcode(&self) -> Option<OptRcode> {
+        self.response.map(|response| response.rcode)
+    }
+
+    /// Type of the question; `None` if there was no question.
+    #[must_use]
+    pub fn qtype(&self) -> Option<Rtype> {
+        (!self.question.name.is_empty()).then(|| Rtype::from_int(self.question.qtype))
+    }
+
+    /// Class of the question; `None` if there was no question. The top bit of mDNS (RFC 6762,
+    /// section 5.4: a unicast response is welcome) is no part of it.
+    #[must_use]
+    pub fn qclass(&self) -> Option<Class> {
+        (!self.question.name.is_empty()).then(|| Class::from_int(self.question.qclass))
+    }
+}
+
+impl<'a> Lookup<'a> {
+    /// A query that was answered.
+    #[must_use]
+    pub fn answered(pending: &'a Pending, packet: &Packet<'_>, response: &'a Decoded<'a>) -> Self {
+        let mut lookup = Self::unanswered(pending, Outcome::Answered);
+        lookup.duration_ns = Some(packet.time_ns.saturating_sub(pending.facts.time_ns));
+        // Differs from where the query was sent for multicast only.
+        lookup.server = endpoint(packet.source, packet.source_port);
+        lookup.truncated |= packet.cut;
+        if let Some(dns) = &mut lookup.dns {
+            dns.flags = response.flags();
+            dns.response = Some(response);
+        }
+        lookup
+    }
+
+    /// A query whose waiting ended otherwise.
+    #[must_use]
+    pub fn unanswered(pending: &'a Pending, outcome: Outcome) -> Self {
+        let Pending { tuple, facts, .. } = pending;
+        Self {
+            outcome,
+            time_ns: facts.time_ns,
+            duration_ns: None,
+            client: endpoint(tuple.client, tuple.client_port),
+            server: endpoint(facts.destination, tuple.server_port),
+            transport: tuple.transport,
+            hook: facts.hook,
+            direction: facts.direction,
+            ifindex: tuple.ifindex,
+            netns_cookie: tuple.netns_cookie,
+            retransmissions: pending.retransmissions,
+            truncated: facts.cut,
+            dns: Some(Dns {
+                id: tuple.id,
+                opcode: Opcode::from_int(facts.opcode),
+                question: pending.question(),
+                flags: facts.flags,
+                response: None,
+            }),
+        }
+    }
+
+    /// A message that stands for itself: an orphan, an announcement, a multicast query.
+    #[must_use]
+    pub fn alone(
+        packet: &Packet<'_>,
+        tuple: &Tuple,
+        message: &'a Decoded<'a>,
+        outcome: Outcome,
+    ) -> Self {
+        let response = message.is_response();
+        let mut lookup = Self::malformed(packet, response);
+        lookup.outcome = outcome;
+        lookup.dns = Some(Dns {
+            id: tuple.id,
+            opcode: message.opcode(),
+            question: message.question(),
+            flags: message.flags(),
+            response: response.then_some(message),
+        });
+        lookup
+    }
+
+    /// A packet that holds no message. `from_server` says which of its ends is the server.
+    #[must_use]
+    pub fn malformed(packet: &Packet<'_>, from_server: bool) -> Self {
+        let source = endpoint(packet.source, packet.source_port);
+        let destination = endpoint(packet.destination, packet.destination_port);
+        let (client, server) = if from_server {
+            (destination, source)
+        } else {
+            (source, destination)
+        };
+        Self {
+            outcome: Outcome::Malformed,
+            time_ns: packet.time_ns,
+            duration_ns: None,
+            client,
+            server,
+            transport: packet.transport,
+            hook: packet.hook,
+            direction: packet.direction,
+            ifindex: packet.ifindex,
+            netns_cookie: packet.netns_cookie,
+            retransmissions: 0,
+            truncated: packet.cut,
+            dns: None,
+        }
+    }
+
+    /// ECS `error.type`. An answered lookup has one if its answer cannot be read to the end.
+    #[must_use]
+    pub fn error(&self) -> Option<&'static str> {
+        self.outcome.error().or_else(|| {
+            let response = self.dns.as_ref()?.response?;
+            (!response.complete && !self.truncated).then_some("malformed")
+        })
+    }
+}

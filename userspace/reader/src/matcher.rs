@@ -1,0 +1,298 @@
+//! Finds the query to a response. A bounded table of pending queries: one hash look-up and no
+//! allocation a message, one list in order of arrival for the time-outs, which are all of one
+//! length. Time is the kernel's, taken from the records, so that the outcome does not depend on
+//! when the reader got round to reading.
+
+use std::hash::{BuildHasher, Hasher};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use slab::Slab;
+
+use crate::message::Flags;
+use crate::name::StoredName;
+use crate::record::{Direction, Hook, Transport};
+
+/// Most queries pending with the same client, server and id that differ only in their question.
+/// They share a place in the table, and one client must not make it a long list.
+const SAME_TUPLE_MAX: usize = 16;
+/// End of the list.
+const NIL: u32 = u32::MAX;
+
+/// All of a message that tells whose query it is, or the response to whose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuple {
+    /// Network namespace of the device, 0 if unknown.
+    pub netns_cookie: u64,
+    /// Device.
+    pub ifindex: u32,
+    /// Seen by a host-wide hook, see [`Hook::host_wide`].
+    pub host_wide: bool,
+    /// Transport.
+    pub transport: Transport,
+    /// Who asks.
+    pub client: [u8; 16],
+    /// Who asks, port.
+    pub client_port: u16,
+    /// Who is asked; zero for a multicast query, which others answer than were addressed.
+    pub server: [u8; 16],
+    /// Who is asked, port.
+    pub server_port: u16,
+    /// Message id.
+    pub id: u16,
+}
+
+/// Question of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question<'a> {
+    /// Wire name in lower case, empty if there is no question.
+    pub name: &'a [u8],
+    /// Type.
+    pub qtype: u16,
+    /// Class.
+    pub qclass: u16,
+}
+
+/// What is kept of a query beside tuple and question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Boot time, nanoseconds.
+    pub time_ns: u64,
+    /// Where it was sent; differs from [`Tuple::server`] for multicast.
+    pub destination: [u8; 16],
+    /// Hook that saw it.
+    pub hook: Hook,
+    /// Its way through the device.
+    pub direction: Direction,
+    /// Header flags.
+    pub flags: Flags,
+    /// Opcode.
+    pub opcode: u8,
+    /// The record did not hold all of it.
+    pub cut: bool,
+}
+
+/// A query that waits for its response.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// Whose it is.
+    pub tuple: Tuple,
+    /// The first query.
+    pub facts: Facts,
+    /// Name of the question.
+    pub name: StoredName,
+    /// Type of the question.
+    pub qtype: u16,
+    /// Class of the question.
+    pub qclass: u16,
+    /// How often it was sent again.
+    pub retransmissions: u32,
+    hash: u64,
+    newer: u32,
+    older: u32,
+}
+
+// The budget of a pending lookup is 256 bytes, its share of the table included.
+const _: () = assert!(size_of::<Pending>() <= 240);
+
+impl Pending {
+    /// The question.
+    #[must_use]
+    pub fn question(&self) -> Question<'_> {
+        Question {
+            name: self.name.as_slice(),
+            qtype: self.qtype,
+            qclass: self.qclass,
+        }
+    }
+
+    fn is(&self, tuple: &Tuple, question: &Question<'_>) -> bool {
+        self.tuple == *tuple && self.question() == *question
+    }
+}
+
+/// What became of a query.
+#[derive(Debug)]
+pub enum Queried {
+    /// It is pending now.
+    Pending,
+    /// It was pending already: the client sends it again.
+    Retransmission,
+    /// It is pending now, and this other one had to go for it.
+    Evicted(Box<Pending>),
+}
+
+/// Pending queries.
+#[derive(Debug)]
+pub struct Matcher {
+    slots: Slab<Pending>,
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    oldest: u32,
+    newest: u32,
+    capacity: usize,
+    timeout_ns: u64,
+}
+
+impl Matcher {
+    /// Keeps at most `capacity` queries (at least one), each for `timeout_ns` of kernel time.
+    #[must_use]
+    pub fn new(capacity: usize, timeout_ns: u64) -> Self {
+        Self {
+            slots: Slab::new(),
+            index: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            oldest: NIL,
+            newest: NIL,
+            capacity: capacity.clamp(1, NIL as usize - 1),
+            timeout_ns,
+        }
+    }
+
+    /// Queries pending now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether nothing is pending.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Takes in a query.
+    pub fn query(&mut self, tuple: &Tuple, question: &Question<'_>, facts: Facts) -> Queried {
+        let hash = self.hash(tuple);
+        let mut same_tuple = 0;
+        let mut first_of_tuple = NIL;
+        for &slot in self.index.iter_hash(hash) {
+            let Some(pending) = self.slots.get_mut(slot as usize) else {
+                continue;
+            };
+            if pending.is(tuple, question) {
+                pending.retransmissions = pending.retransmissions.saturating_add(1);
+                return Queried::Retransmission;
+            }
+            if pending.tuple == *tuple {
+                same_tuple += 1;
+                first_of_tuple = slot;
+            }
+        }
+        let victim = if same_tuple >= SAME_TUPLE_MAX {
+            first_of_tuple
+        } else if self.slots.len() >= self.capacity {
+            self.oldest
+        } else {
+            NIL
+        };
+        let evicted = self.remove(victim);
+        self.insert(Pending {
+            tuple: *tuple,
+            facts,
+            name: StoredName::new(question.name),
+            qtype: question.qtype,
+            qclass: question.qclass,
+            retransmissions: 0,
+            hash,
+            newer: NIL,
+            older: self.newest,
+        });
+        evicted.map_or(Queried::Pending, |pending| {
+            Queried::Evicted(Box::new(pending))
+        })
+    }
+
+    /// Takes out the query to a response. A response without question (as servers may send with
+    /// FORMERR or REFUSED) finds the query with its tuple, if there is exactly one.
+    pub fn response(&mut self, tuple: &Tuple, question: Option<&Question<'_>>) -> Option<Pending> {
+        let hash = self.hash(tuple);
+        let mut found = None;
+        for &slot in self.index.iter_hash(hash) {
+            let Some(pending) = self.slots.get(slot as usize) else {
+                continue;
+            };
+            match question {
+                Some(question) if pending.is(tuple, question) => {
+                    found = Some(slot);
+                    break;
+                }
+                None if pending.tuple == *tuple => {
+                    if found.is_some() {
+                        return None;
+                    }
+                    found = Some(slot);
+                }
+                _ => {}
+            }
+        }
+        self.remove(found?)
+    }
+
+    /// Takes out the oldest query if its time is up at `now_ns`.
+    #[inline]
+    pub fn expire(&mut self, now_ns: u64) -> Option<Pending> {
+        if self.next_due()? > now_ns {
+            return None;
+        }
+        self.remove(self.oldest)
+    }
+
+    /// Boot time at which the next query times out.
+    #[must_use]
+    pub fn next_due(&self) -> Option<u64> {
+        let pending = self.slots.get(self.oldest as usize)?;
+        Some(pending.facts.time_ns.saturating_add(self.timeout_ns))
+    }
+
+    fn hash(&self, tuple: &Tuple) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u128(u128::from_ne_bytes(tuple.client));
+        hasher.write_u128(u128::from_ne_bytes(tuple.server));
+        hasher.write_u64(tuple.netns_cookie);
+        hasher.write_u64(
+            u64::from(tuple.client_port)
+                | u64::from(tuple.server_port) << 16
+                | u64::from(tuple.id) << 32
+                | (tuple.transport as u64) << 48
+                | u64::from(tuple.host_wide) << 56,
+        );
+        hasher.write_u32(tuple.ifindex);
+        hasher.finish()
+    }
+
+    fn insert(&mut self, pending: Pending) {
+        let (hash, older) = (pending.hash, pending.older);
+        let slot = self.slots.insert(pending) as u32;
+        let slots = &self.slots;
+        self.index.insert_unique(hash, slot, |&slot| {
+            slots.get(slot as usize).map_or(0, |pending| pending.hash)
+        });
+        self.link(older, |pending| pending.newer = slot);
+        if self.oldest == NIL {
+            self.oldest = slot;
+        }
+        self.newest = slot;
+    }
+
+    fn remove(&mut self, slot: u32) -> Option<Pending> {
+        let pending = self.slots.try_remove(slot as usize)?;
+        if let Ok(entry) = self.index.find_entry(pending.hash, |&other| other == slot) {
+            entry.remove();
+        }
+        self.link(pending.older, |other| other.newer = pending.newer);
+        self.link(pending.newer, |other| other.older = pending.older);
+        if self.oldest == slot {
+            self.oldest = pending.newer;
+        }
+        if self.newest == slot {
+            self.newest = pending.older;
+        }
+        Some(pending)
+    }
+
+    fn link(&mut self, slot: u32, change: impl FnOnce(&mut Pending)) {
+        if let Some(pending) = self.slots.get_mut(slot as usize) {
+            change(pending);
+        }
+    }
+}

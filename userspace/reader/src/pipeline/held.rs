@@ -1,0 +1,105 @@
+//! Responses that came before their query, which several rings can cause: each is read on its own.
+//! With one ring nothing is ever held.
+
+use std::collections::VecDeque;
+
+use crate::matcher::{Question, Tuple};
+use crate::message::Decoded;
+use crate::record::Packet;
+
+/// Most responses held; one more is an orphan at once.
+const HELD_MAX: usize = 1024;
+
+/// A response kept with its payload.
+#[derive(Debug)]
+pub(super) struct Record {
+    packet: Packet<'static>,
+    payload: Box<[u8]>,
+    tuple: Tuple,
+    name: Box<[u8]>,
+    qtype: u16,
+    qclass: u16,
+}
+
+impl Record {
+    /// The packet as it came.
+    pub(super) fn packet(&self) -> Packet<'_> {
+        Packet {
+            payload: &self.payload,
+            ..self.packet
+        }
+    }
+}
+
+/// Responses in order of arrival.
+#[derive(Debug)]
+pub(super) struct Held {
+    records: VecDeque<Record>,
+    hold_ns: u64,
+}
+
+impl Held {
+    pub(super) const fn new(hold_ns: u64) -> Self {
+        Self {
+            records: VecDeque::new(),
+            hold_ns,
+        }
+    }
+
+    /// Keeps a response; `false` if it is not to be kept.
+    pub(super) fn hold(
+        &mut self,
+        packet: &Packet<'_>,
+        tuple: &Tuple,
+        message: &Decoded<'_>,
+    ) -> bool {
+        if self.hold_ns == 0 || self.records.len() >= HELD_MAX || !message.has_question() {
+            return false;
+        }
+        let question = message.question();
+        self.records.push_back(Record {
+            packet: Packet {
+                payload: &[],
+                ..*packet
+            },
+            payload: packet.payload.into(),
+            tuple: *tuple,
+            name: question.name.into(),
+            qtype: question.qtype,
+            qclass: question.qclass,
+        });
+        true
+    }
+
+    /// Takes out the response to a query sent at `time_ns`.
+    pub(super) fn take(
+        &mut self,
+        tuple: &Tuple,
+        question: &Question<'_>,
+        time_ns: u64,
+    ) -> Option<Record> {
+        let at = self.records.iter().position(|record| {
+            let held = Question {
+                name: &record.name,
+                qtype: record.qtype,
+                qclass: record.qclass,
+            };
+            record.packet.time_ns >= time_ns && record.tuple == *tuple && held == *question
+        })?;
+        self.records.remove(at)
+    }
+
+    /// Takes out a response that has been held long enough at `now_ns`.
+    pub(super) fn expire(&mut self, now_ns: u64) -> Option<Record> {
+        if self.next_due()? > now_ns {
+            return None;
+        }
+        self.records.pop_front()
+    }
+
+    /// Boot time at which the next one has been held long enough.
+    pub(super) fn next_due(&self) -> Option<u64> {
+        let record = self.records.front()?;
+        Some(record.packet.time_ns.saturating_add(self.hold_ns))
+    }
+}

@@ -1,0 +1,213 @@
+//! Records of the ring, decoded from bytes that may be anything: every length and every number is
+//! checked before it is believed. Nothing here knows DNS.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use dns_trace_event as event;
+use event::PacketHeader;
+use thiserror::Error;
+use zerocopy::FromBytes;
+
+/// Why a record cannot be decoded. The kernel program never writes such a record; one means that
+/// the reader and the program disagree about the contract.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum RecordError {
+    /// Fewer bytes than a header.
+    #[error("record of {0} bytes is shorter than its header")]
+    Short(usize),
+    /// Another version of the contract.
+    #[error("record of ABI {0}, this reader speaks {abi}", abi = event::ABI_VERSION)]
+    Abi(u16),
+    /// No `KIND_*`.
+    #[error("record of unknown kind {0}")]
+    Kind(u8),
+    /// A header field holds a number that the contract does not name.
+    #[error("record with unknown {field} {value}")]
+    Field {
+        /// Name of the field in [`PacketHeader`].
+        field: &'static str,
+        /// Its value.
+        value: u8,
+    },
+    /// `captured_len` points beyond the record or is more than `wire_len`.
+    #[error("record claims {claimed} bytes of payload where {room} fit")]
+    Payload {
+        /// The claim.
+        claimed: u32,
+        /// What the record or the packet holds.
+        room: usize,
+    },
+}
+
+/// Where a packet was seen, as the contract's `HOOK_*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Hook {
+    /// TCX.
+    Tcx = event::HOOK_TCX,
+    /// tc with a clsact queueing discipline.
+    Tc = event::HOOK_TC,
+    /// XDP.
+    Xdp = event::HOOK_XDP,
+    /// Tracepoint `net:net_dev_queue`.
+    DevQueue = event::HOOK_DEV_QUEUE,
+    /// Tracepoint `net:netif_receive_skb`.
+    ReceiveSkb = event::HOOK_RECEIVE_SKB,
+}
+
+impl Hook {
+    const fn from_wire(value: u8) -> Option<Self> {
+        Some(match value {
+            event::HOOK_TCX => Self::Tcx,
+            event::HOOK_TC => Self::Tc,
+            event::HOOK_XDP => Self::Xdp,
+            event::HOOK_DEV_QUEUE => Self::DevQueue,
+            event::HOOK_RECEIVE_SKB => Self::ReceiveSkb,
+            _ => return None,
+        })
+    }
+
+    /// Name in output and documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcx => "tcx",
+            Self::Tc => "tc",
+            Self::Xdp => "xdp",
+            Self::DevQueue => "net_dev_queue",
+            Self::ReceiveSkb => "netif_receive_skb",
+        }
+    }
+
+    /// Whether the hook watches the whole host rather than one device. Query and response are
+    /// matched within one such family only: seen by both, a message would be taken for a
+    /// retransmission of itself.
+    #[must_use]
+    pub const fn host_wide(self) -> bool {
+        matches!(self, Self::DevQueue | Self::ReceiveSkb)
+    }
+}
+
+/// Which way the packet went through the device, as the contract's `DIRECTION_*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Direction {
+    /// The device received it.
+    Ingress = event::DIRECTION_INGRESS,
+    /// The device sends it.
+    Egress = event::DIRECTION_EGRESS,
+}
+
+/// Transport of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Transport {
+    /// A datagram: one message.
+    Udp = event::L4_UDP,
+    /// A segment of a stream.
+    Tcp = event::L4_TCP,
+}
+
+impl Transport {
+    /// ECS `network.transport`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// One packet, as a capture program saw it.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub time_ns: u64,
+    /// Where it was seen.
+    pub hook: Hook,
+    /// Which way it went.
+    pub direction: Direction,
+    /// How it travelled.
+    pub transport: Transport,
+    /// Cookie of the device's network namespace, 0 if unknown.
+    pub netns_cookie: u64,
+    /// Index of the device in that namespace.
+    pub ifindex: u32,
+    /// Source address as in the record: IPv6 or IPv4-mapped.
+    pub source: [u8; 16],
+    /// Destination address, likewise.
+    pub destination: [u8; 16],
+    /// Source port.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
+    /// Bytes of payload on the wire.
+    pub wire_len: u32,
+    /// The payload is shorter than on the wire, or the rest travels in later fragments.
+    pub cut: bool,
+    /// Transport payload.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Packet<'a> {
+    /// Decodes a record.
+    ///
+    /// # Errors
+    /// [`RecordError`] for bytes that no program of this contract writes.
+    #[inline]
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, RecordError> {
+        let short = || RecordError::Short(bytes.len());
+        let (header, rest) = PacketHeader::read_from_prefix(bytes).map_err(|_| short())?;
+        if header.abi != event::ABI_VERSION {
+            return Err(RecordError::Abi(header.abi));
+        }
+        if header.kind != event::KIND_PACKET {
+            return Err(RecordError::Kind(header.kind));
+        }
+        let claimed = header.captured_len;
+        let beyond = |room| RecordError::Payload { claimed, room };
+        if claimed > header.wire_len {
+            return Err(beyond(header.wire_len as usize));
+        }
+        let payload = rest
+            .get(..claimed as usize)
+            .ok_or_else(|| beyond(rest.len()))?;
+        let unknown = |field, value| RecordError::Field { field, value };
+        Ok(Self {
+            time_ns: header.time_ns,
+            hook: Hook::from_wire(header.hook).ok_or_else(|| unknown("hook", header.hook))?,
+            direction: match header.direction {
+                event::DIRECTION_INGRESS => Direction::Ingress,
+                event::DIRECTION_EGRESS => Direction::Egress,
+                other => return Err(unknown("direction", other)),
+            },
+            transport: match header.l4 {
+                event::L4_UDP => Transport::Udp,
+                event::L4_TCP => Transport::Tcp,
+                other => return Err(unknown("l4", other)),
+            },
+            netns_cookie: header.netns_cookie,
+            ifindex: header.ifindex,
+            source: header.source,
+            destination: header.destination,
+            source_port: header.source_port,
+            destination_port: header.destination_port,
+            wire_len: header.wire_len,
+            cut: header.flags & (event::FLAG_TRUNCATED | event::FLAG_FRAGMENT) != 0,
+            payload,
+        })
+    }
+}
+
+/// The address of 16 bytes of a record: IPv4 where it is IPv4-mapped.
+#[must_use]
+pub fn address(bytes: [u8; 16]) -> IpAddr {
+    Ipv6Addr::from(bytes).to_canonical()
+}
+
+/// Address and port.
+#[must_use]
+pub fn endpoint(bytes: [u8; 16], port: u16) -> SocketAddr {
+    SocketAddr::new(address(bytes), port)
+}

@@ -1,0 +1,279 @@
+//! Drains the rings and sleeps. The doorbell of the contract keeps wake-ups rare: while messages
+//! come the reader naps by its own timer, and only one that sleeps is woken.
+//!
+//! ```text
+//! drain --something came--> nap (NAPPING, 10 ms) --> drain
+//!   ^   --nothing came----> lie down (ASLEEP, full fence, look once more)
+//!   |                          |-- something came --> drain
+//!   +------- rung, or due -----+-- nothing ---------> sleep
+//! ```
+//!
+//! No record is left lying: the program looks at the word after its commit, which is a full
+//! barrier, and we look at the ring after ours. So either we see the record or it sees the word.
+//! The epoll set is edge-triggered: it answers to wake-ups, not to records that wait. Were one lost
+//! all the same, the sleep ends after [`SLEEP_MAX`].
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use dns_trace_event::{READER_ASLEEP, READER_AWAKE, READER_NAPPING, Stats};
+use rustix::buffer::spare_capacity;
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+
+use crate::bundle::Ring;
+use crate::clock::boot_now;
+use crate::pipeline::Pipeline;
+
+/// Time between two looks while messages come.
+const NAP: Duration = Duration::from_millis(10);
+/// Longest sleep.
+const SLEEP_MAX: Duration = Duration::from_secs(5);
+/// Shortest sleep: time-outs that fall due closely together end one sleep, not many.
+const SLEEP_MIN: Duration = Duration::from_millis(50);
+/// Records taken from one ring before the next ring's turn.
+const BATCH: usize = 4096;
+/// Turns before the stop signal is looked at again.
+const TURNS: usize = 16;
+/// [`epoll`] data of the stop signal; rings have their index.
+const STOP: u64 = u64::MAX;
+
+/// Ends a [`Reader`] from another thread.
+#[derive(Debug)]
+pub struct Stop(OwnedFd);
+
+impl Stop {
+    /// A signal that has not been given.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(eventfd(
+            0,
+            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
+        )?))
+    }
+
+    /// Ends the reader after one more drain.
+    pub fn give(&self) {
+        // Fails only if the counter is at its maximum, when the signal has been given long ago.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+/// Called between drains, with the counters of the kernel at hand.
+pub trait Ticker {
+    /// When to be called next; `None` for never.
+    fn next(&self) -> Option<Instant>;
+
+    /// The time has come. `true` ends the reading.
+    ///
+    /// # Errors
+    /// The output's.
+    fn tick(&mut self, pipeline: &mut Pipeline<'_>, kernel: &Stats) -> io::Result<bool>;
+}
+
+/// Never called.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTicker;
+
+impl Ticker for NoTicker {
+    fn next(&self) -> Option<Instant> {
+        None
+    }
+
+    fn tick(&mut self, _: &mut Pipeline<'_>, _: &Stats) -> io::Result<bool> {
+        Ok(false)
+    }
+}
+
+/// Why the reader went back from waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Woken {
+    Ring,
+    Stop,
+    Time,
+}
+
+/// What a drain found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drained {
+    /// The rings were empty.
+    Nothing,
+    /// Records, and the rings are empty now.
+    All,
+    /// Records, and there are more.
+    Part,
+}
+
+/// The rings of an instance and the means to wait for them.
+pub struct Reader {
+    rings: Vec<Ring>,
+    epoll: OwnedFd,
+    events: Vec<epoll::Event>,
+}
+
+impl Reader {
+    /// Sets up waiting for the rings and for the signal.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn new(rings: Vec<Ring>, stop: &Stop) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        for (index, ring) in rings.iter().enumerate() {
+            epoll::add(
+                &epoll,
+                &ring.events,
+                epoll::EventData::new_u64(index as u64),
+                edge,
+            )?;
+        }
+        epoll::add(
+            &epoll,
+            &stop.0,
+            epoll::EventData::new_u64(STOP),
+            epoll::EventFlags::IN,
+        )?;
+        let events = Vec::with_capacity(rings.len() + 1);
+        Ok(Self {
+            rings,
+            epoll,
+            events,
+        })
+    }
+
+    /// The kernel's counters of all rings.
+    ///
+    /// # Errors
+    /// The maps'.
+    pub fn stats(&self) -> anyhow::Result<Stats> {
+        let mut sum = Stats::default();
+        for ring in &self.rings {
+            sum.add(&ring.stats().context("cannot read the map dns_stats")?);
+        }
+        Ok(sum)
+    }
+
+    /// Feeds the pipeline until the signal is given or the pipeline is done.
+    ///
+    /// # Errors
+    /// The maps', the kernel's, the sink's (an [`io::Error`] in the chain).
+    pub fn run(
+        &mut self,
+        pipeline: &mut Pipeline<'_>,
+        ticker: &mut dyn Ticker,
+    ) -> anyhow::Result<()> {
+        let mut stop = false;
+        loop {
+            self.ring(READER_AWAKE)?;
+            let drained = self.drain(pipeline)?;
+            if pipeline.is_done() || stop {
+                break;
+            }
+            if ticker.next().is_some_and(|at| at <= Instant::now()) {
+                let stats = self.stats()?;
+                if ticker.tick(pipeline, &stats)? {
+                    break;
+                }
+            }
+            let woken = match drained {
+                Drained::Part => self.wait(Duration::ZERO)?,
+                Drained::All => {
+                    self.ring(READER_NAPPING)?;
+                    self.wait(NAP)?
+                }
+                Drained::Nothing => {
+                    self.ring(READER_ASLEEP)?;
+                    fence(Ordering::SeqCst);
+                    if self.drain(pipeline)? != Drained::Nothing {
+                        continue;
+                    }
+                    self.wait(sleep_for(pipeline, ticker))?
+                }
+            };
+            stop = woken == Woken::Stop;
+        }
+        self.ring(READER_AWAKE)?;
+        pipeline.finish()?;
+        Ok(())
+    }
+
+    /// Reads all rings, by turns.
+    fn drain(&mut self, pipeline: &mut Pipeline<'_>) -> io::Result<Drained> {
+        let mut drained = Drained::Nothing;
+        for _ in 0..TURNS {
+            let now = boot_now();
+            let (any, more) = self.turn(pipeline, now)?;
+            if any {
+                drained = Drained::All;
+            }
+            if !more {
+                // All that was stamped before `now` has been read.
+                pipeline.advance(now)?;
+                pipeline.drained()?;
+                return Ok(drained);
+            }
+        }
+        pipeline.drained()?;
+        Ok(Drained::Part)
+    }
+
+    /// Reads a batch from each ring; whether there was any record, and whether there may be more.
+    fn turn(&mut self, pipeline: &mut Pipeline<'_>, now: u64) -> io::Result<(bool, bool)> {
+        let mut first = Some(now);
+        let mut more = false;
+        for ring in &mut self.rings {
+            let mut left = BATCH;
+            while left > 0 && !pipeline.is_done() {
+                let Some(record) = ring.events.next() else {
+                    break;
+                };
+                pipeline.record(&record, first.take())?;
+                left -= 1;
+            }
+            more |= left == 0;
+        }
+        Ok((first.is_none(), more))
+    }
+
+    fn ring(&mut self, reader: u32) -> anyhow::Result<()> {
+        for ring in &mut self.rings {
+            ring.set_doorbell(reader)
+                .context("cannot write the map dns_control")?;
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, time: Duration) -> io::Result<Woken> {
+        self.events.clear();
+        let timeout = Timespec::try_from(time).map_err(io::Error::other)?;
+        match epoll::wait(
+            &self.epoll,
+            spare_capacity(&mut self.events),
+            Some(&timeout),
+        ) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let stop = self.events.iter().any(|event| event.data.u64() == STOP);
+        Ok(match (stop, self.events.is_empty()) {
+            (true, _) => Woken::Stop,
+            (false, true) => Woken::Time,
+            (false, false) => Woken::Ring,
+        })
+    }
+}
+
+fn sleep_for(pipeline: &Pipeline<'_>, ticker: &dyn Ticker) -> Duration {
+    let mut wait = SLEEP_MAX;
+    if let Some(due) = pipeline.next_due() {
+        wait = wait.min(Duration::from_nanos(due.saturating_sub(boot_now())).max(SLEEP_MIN));
+    }
+    if let Some(at) = ticker.next() {
+        wait = wait.min(at.saturating_duration_since(Instant::now()));
+    }
+    wait
+}

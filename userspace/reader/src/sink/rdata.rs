@@ -1,0 +1,50 @@
+//! Record data in presentation format, for every sink that shows it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use domain::base::iana::{Class, Rtype};
+use domain::base::name::ParsedName;
+use domain::base::{ParsedRecord, UnknownRecordData};
+use domain::rdata::{A, Aaaa, AllRecordData};
+
+/// Shows the data of a record as zone files do; what the library cannot read in the form of
+/// RFC 3597, section 5.
+pub struct Data<'a>(pub ParsedRecord<'a, [u8]>);
+
+impl fmt::Display for Data<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(address) = resolved_ip(&self.0) {
+            return fmt::Display::fmt(&address, f);
+        }
+        if let Ok(record) = self
+            .0
+            .to_any_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>()
+        {
+            return fmt::Display::fmt(record.data(), f);
+        }
+        match self.0.to_record::<UnknownRecordData<&[u8]>>() {
+            Ok(Some(record)) => fmt::Display::fmt(record.data(), f),
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The address of an A or AAAA record of class IN.
+#[must_use]
+pub fn resolved_ip(record: &ParsedRecord<'_, [u8]>) -> Option<IpAddr> {
+    if record.class() != Class::IN {
+        return None;
+    }
+    match record.rtype() {
+        Rtype::A => {
+            let record = record.to_record::<A>().ok()??;
+            Some(IpAddr::V4(record.data().addr()))
+        }
+        Rtype::AAAA => {
+            let record = record.to_record::<Aaaa>().ok()??;
+            Some(IpAddr::V6(record.data().addr()))
+        }
+        _ => None,
+    }
+}

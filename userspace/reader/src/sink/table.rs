@@ -1,0 +1,244 @@
+//! A table for people: one line a lookup, as wide as the terminal.
+
+use std::fmt::{self, Write as _};
+use std::io::Write;
+use std::time::Duration;
+use std::{io, mem};
+
+use anstyle::{AnsiColor, Style};
+use jiff::tz::TimeZone;
+
+use super::Sink;
+use super::rdata::Data;
+use crate::clock::WallClock;
+use crate::lookup::{Lookup, Outcome};
+use crate::name::Presented;
+
+/// Widths of the columns before the name; addresses longer than theirs push the rest.
+const TIME: usize = 12;
+const ENDPOINT: usize = 21;
+const PROTO: usize = 5;
+const TYPE: usize = 6;
+const RCODE: usize = 9;
+const LATENCY: usize = 9;
+const FIXED: usize = TIME + 2 * ENDPOINT + PROTO + TYPE + RCODE + LATENCY + 8;
+/// Least widths of name and answers; on a narrower terminal lines wrap.
+const NAME_MIN: usize = 20;
+const ANSWERS_MIN: usize = 16;
+
+/// Looks of the table.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Columns of the terminal; `None` writes names and answers in full.
+    pub width: Option<usize>,
+    /// Whether to colour.
+    pub colour: bool,
+    /// Zone of the times.
+    pub zone: TimeZone,
+}
+
+/// Writes lookups as a table.
+#[derive(Debug)]
+pub struct TableSink<W: Write> {
+    writer: io::BufWriter<W>,
+    look: Look,
+    name_width: usize,
+    answers_width: usize,
+    cell: String,
+    heading: bool,
+}
+
+impl<W: Write> TableSink<W> {
+    /// A table into a writer.
+    pub fn new(writer: W, look: Look) -> Self {
+        let (name_width, answers_width) = match look.width {
+            Some(width) => {
+                let rest = width.saturating_sub(FIXED);
+                let name = (rest / 2).max(NAME_MIN);
+                (name, rest.saturating_sub(name).max(ANSWERS_MIN))
+            }
+            None => (NAME_MIN * 2, usize::MAX),
+        };
+        Self {
+            writer: io::BufWriter::new(writer),
+            look,
+            name_width,
+            answers_width,
+            cell: String::new(),
+            heading: false,
+        }
+    }
+
+    fn head(&mut self) -> io::Result<()> {
+        let bold = self.style(Style::new().bold());
+        let name = self.name_width;
+        writeln!(
+            self.writer,
+            "{bold}{:TIME$} {:ENDPOINT$} {:ENDPOINT$} {:PROTO$} {:TYPE$} {:name$} {:RCODE$} {:>LATENCY$} ANSWERS{bold:#}",
+            "TIME", "CLIENT", "SERVER", "PROTO", "TYPE", "NAME", "RCODE", "LATENCY"
+        )
+    }
+
+    fn style(&self, style: Style) -> Style {
+        if self.look.colour {
+            style
+        } else {
+            Style::new()
+        }
+    }
+
+    /// Writes one cell: printable ASCII only, padded to `width`, cut to `most`.
+    fn cell(&mut self, width: usize, most: usize, content: impl fmt::Display) -> io::Result<()> {
+        let mut cell = mem::take(&mut self.cell);
+        cell.clear();
+        let mut safe = Safe {
+            out: &mut cell,
+            left: most.saturating_add(1),
+        };
+        // An error means that the cell is full.
+        let _ = write!(safe, "{content}");
+        if cell.len() > most {
+            cell.truncate(most.saturating_sub(1));
+            cell.push('…');
+        }
+        let result = write!(self.writer, "{cell:width$} ");
+        self.cell = cell;
+        result
+    }
+
+    fn row(&mut self, lookup: &Lookup<'_>, clock: WallClock) -> io::Result<()> {
+        let time = clock.at(lookup.time_ns);
+        let offset = self.look.zone.to_offset(time);
+        let time = offset.to_datetime(time).time();
+        self.cell(TIME, TIME, format_args!("{time:.3}"))?;
+        let full = self.look.width.map_or(usize::MAX, |_| 47);
+        self.cell(ENDPOINT, full, lookup.client)?;
+        self.cell(ENDPOINT, full, lookup.server)?;
+        self.cell(PROTO, PROTO, lookup.transport.name())?;
+        let dns = lookup.dns.as_ref();
+        match dns.and_then(|dns| dns.qtype()) {
+            Some(qtype) => self.cell(TYPE, 10, qtype)?,
+            None => self.cell(TYPE, TYPE, "-")?,
+        }
+        let name = dns.map_or(&[][..], |dns| dns.question.name);
+        let most = self.look.width.map_or(usize::MAX, |_| self.name_width);
+        self.cell(self.name_width, most, Presented(name))?;
+        self.outcome(lookup)?;
+        match lookup.duration_ns {
+            Some(duration) => self.cell(LATENCY, LATENCY, Latency(duration))?,
+            None => self.cell(LATENCY, LATENCY, "")?,
+        }
+        self.cell(0, self.answers_width, AnswerList(lookup))?;
+        writeln!(self.writer)
+    }
+
+    fn outcome(&mut self, lookup: &Lookup<'_>) -> io::Result<()> {
+        let failed = crate::filter::failed(lookup);
+        let colour = if failed {
+            AnsiColor::Red
+        } else {
+            AnsiColor::Yellow
+        };
+        let plain = lookup.outcome == Outcome::Answered && !failed;
+        let style = if plain {
+            Style::new()
+        } else {
+            self.style(colour.on_default())
+        };
+        write!(self.writer, "{style}")?;
+        match (
+            lookup.outcome,
+            lookup.dns.as_ref().and_then(|dns| dns.rcode()),
+        ) {
+            (Outcome::Answered, Some(rcode)) => self.cell(RCODE, 16, rcode)?,
+            (outcome, _) => self.cell(RCODE, 16, outcome_name(outcome))?,
+        }
+        write!(self.writer, "{style:#}")
+    }
+}
+
+const fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Answered => "ANSWERED",
+        Outcome::Timeout => "TIMEOUT",
+        Outcome::Orphan => "ORPHAN",
+        Outcome::Evicted => "EVICTED",
+        Outcome::Multicast => "MULTICAST",
+        Outcome::Announcement => "ANNOUNCED",
+        Outcome::Malformed => "MALFORMED",
+    }
+}
+
+impl<W: Write> Sink for TableSink<W> {
+    fn lookup(&mut self, lookup: &Lookup<'_>, clock: WallClock) -> io::Result<()> {
+        if !mem::replace(&mut self.heading, true) {
+            self.head()?;
+        }
+        self.row(lookup, clock)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Lets printable ASCII through, everything else as `\DDD` a byte, and stops when full.
+struct Safe<'a> {
+    out: &'a mut String,
+    left: usize,
+}
+
+impl fmt::Write for Safe<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if self.left == 0 {
+                return Err(fmt::Error);
+            }
+            if byte.is_ascii_graphic() || byte == b' ' {
+                self.out.push(char::from(byte));
+                self.left -= 1;
+            } else {
+                write!(self.out, "\\{byte:03}")?;
+                self.left = self.left.saturating_sub(4);
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Latency(u64);
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let duration = Duration::from_nanos(self.0);
+        let text = match self.0 {
+            0..1_000_000 => format!("{:.0} us", duration.as_nanos() as f64 / 1e3),
+            1_000_000..1_000_000_000 => format!("{:.1} ms", duration.as_secs_f64() * 1e3),
+            _ => format!("{:.2} s", duration.as_secs_f64()),
+        };
+        write!(f, "{text:>LATENCY$}")
+    }
+}
+
+struct AnswerList<'a>(&'a Lookup<'a>);
+
+impl fmt::Display for AnswerList<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.retransmissions > 0 {
+            write!(f, "[sent {} times] ", u64::from(self.0.retransmissions) + 1)?;
+        }
+        let Some(response) = self.0.dns.as_ref().and_then(|dns| dns.response) else {
+            return Ok(());
+        };
+        for (i, record) in response.answer_records().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            if record.rtype().to_int() != self.0.dns.as_ref().map_or(0, |d| d.question.qtype) {
+                write!(f, "{} ", record.rtype())?;
+            }
+            write!(f, "{}", Data(record))?;
+        }
+        Ok(())
+    }
+}
