@@ -1,0 +1,147 @@
+//! From a found payload to a record in the ring.
+
+use crate::{
+    doorbell, maps,
+    packet::{Payload, Transport},
+    settings,
+    source::{Source, bounded},
+};
+use aya_ebpf::{
+    bindings::BPF_RB_NO_WAKEUP,
+    helpers::generated::{
+        bpf_ktime_get_boot_ns, bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+    },
+};
+use dns_trace_event::{
+    ABI_VERSION, FLAG_TRUNCATED, KIND_PACKET, PAYLOAD_CLASSES, PacketHeader, Stats,
+};
+
+/// What the hook knows beside the packet.
+pub struct Place {
+    pub hook: u8,
+    pub direction: u8,
+    pub ifindex: u32,
+    pub netns_cookie: u64,
+    pub socket_cookie: u64,
+    pub cgroup_id: u64,
+}
+
+/// Reserves the smallest class that holds the payload, fills it and submits it; counts.
+#[inline(always)]
+pub fn capture<S: Source>(
+    source: &S,
+    place: &Place,
+    transport: &Transport,
+    payload: &Payload,
+    stats: &mut Stats,
+) {
+    let snap_len = settings::snap_len();
+    let len = if payload.available < snap_len {
+        payload.available
+    } else {
+        snap_len
+    };
+    let outcome = if len <= PAYLOAD_CLASSES[0] {
+        record::<S, { PAYLOAD_CLASSES[0] }>(source, place, transport, payload, len)
+    } else if len <= PAYLOAD_CLASSES[1] {
+        record::<S, { PAYLOAD_CLASSES[1] }>(source, place, transport, payload, len)
+    } else if len <= PAYLOAD_CLASSES[2] {
+        record::<S, { PAYLOAD_CLASSES[2] }>(source, place, transport, payload, len)
+    } else {
+        record::<S, { PAYLOAD_CLASSES[3] }>(source, place, transport, payload, len)
+    };
+    match outcome {
+        Outcome::Submitted { whole } => {
+            stats.submitted += 1;
+            if !whole {
+                stats.truncated += 1;
+            }
+            doorbell::after_commit(stats.submitted);
+        }
+        Outcome::RingFull => stats.ring_full += 1,
+        Outcome::Unreadable => stats.unreadable += 1,
+    }
+}
+
+enum Outcome {
+    Submitted { whole: bool },
+    RingFull,
+    Unreadable,
+}
+
+#[inline(always)]
+fn record<S: Source, const CLASS: u32>(
+    source: &S,
+    place: &Place,
+    transport: &Transport,
+    payload: &Payload,
+    len: u32,
+) -> Outcome {
+    const HEADER: usize = size_of::<PacketHeader>();
+    // SAFETY: the size is a constant, as the verifier wants it.
+    let room = unsafe { bpf_ringbuf_reserve(maps::ring(), HEADER as u64 + u64::from(CLASS), 0) };
+    if room.is_null() {
+        return Outcome::RingFull;
+    }
+    if len != 0 {
+        // The verifier wants to see 1..=CLASS at the call and forgets what it learned from the
+        // comparisons before; CLASS is a power of two.
+        let bound = (bounded(len.wrapping_sub(1)) & (CLASS - 1)) + 1;
+        // SAFETY: the record has CLASS bytes behind its header.
+        if !source.copy(payload.offset, unsafe { room.byte_add(HEADER) }, bound) {
+            // SAFETY: the reservation is given back.
+            unsafe { bpf_ringbuf_discard(room, BPF_RB_NO_WAKEUP.into()) };
+            return Outcome::Unreadable;
+        }
+    }
+    let whole = len >= payload.wire_len;
+    // SAFETY: the reservation has room for the header, is aligned to 8 and all ours.
+    unsafe {
+        fill(room.cast(), place, transport, payload, len, whole);
+        bpf_ringbuf_submit(room, BPF_RB_NO_WAKEUP.into());
+    }
+    Outcome::Submitted { whole }
+}
+
+/// Writes the header field by field, as integers: an aggregate would become a call to `memcpy`.
+///
+/// # Safety
+/// `header` must be valid for writes and aligned.
+#[inline(always)]
+unsafe fn fill(
+    header: *mut PacketHeader,
+    place: &Place,
+    transport: &Transport,
+    payload: &Payload,
+    captured_len: u32,
+    whole: bool,
+) {
+    // SAFETY: by the contract above. The addresses lie at multiples of 8 (asserted in the event crate).
+    unsafe {
+        (*header).abi = ABI_VERSION;
+        (*header).kind = KIND_PACKET;
+        (*header).hook = place.hook;
+        (*header).direction = place.direction;
+        (*header).flags = transport.flags | if whole { 0 } else { FLAG_TRUNCATED };
+        (*header).l4 = transport.l4;
+        (*header).tcp_flags = payload.tcp_flags;
+        (*header).time_ns = bpf_ktime_get_boot_ns();
+        (*header).netns_cookie = place.netns_cookie;
+        // Volatile, or LLVM turns two zeros side by side into a call to `memset`.
+        core::ptr::write_volatile(&raw mut (*header).socket_cookie, place.socket_cookie);
+        core::ptr::write_volatile(&raw mut (*header).cgroup_id, place.cgroup_id);
+        let source = (&raw mut (*header).source).cast::<u64>();
+        *source = transport.addresses.source[0];
+        *source.add(1) = transport.addresses.source[1];
+        let destination = (&raw mut (*header).destination).cast::<u64>();
+        *destination = transport.addresses.destination[0];
+        *destination.add(1) = transport.addresses.destination[1];
+        (*header).ifindex = place.ifindex;
+        (*header).tcp_seq = payload.tcp_seq;
+        (*header).wire_len = payload.wire_len;
+        (*header).captured_len = captured_len;
+        (*header).source_port = transport.source_port;
+        (*header).destination_port = transport.destination_port;
+        (*header).padding = 0;
+    }
+}

@@ -1,0 +1,156 @@
+//! What is known of a packet once its headers have been read.
+
+use dns_trace_event::{FLAG_FRAGMENT, L4_TCP, L4_UDP, Stats, TCP_FIN, TCP_RST, TCP_SYN};
+
+pub const ETHERTYPE_IPV4: u16 = 0x0800;
+pub const ETHERTYPE_IPV6: u16 = 0x86dd;
+pub const ETHERTYPE_VLAN: u16 = 0x8100;
+pub const ETHERTYPE_QINQ: u16 = 0x88a8;
+
+/// More fragments, or an offset other than 0 (RFC 791, section 3.1), in host byte order.
+pub const IPV4_FRAGMENT_MASK: u16 = 0x3fff;
+pub const IPV4_OFFSET_MASK: u16 = 0x1fff;
+
+const UDP_HEADER: u32 = 8;
+const TCP_HEADER_MIN: u32 = 20;
+
+/// Addresses in the form of the record: network byte order, IPv4 as IPv4-mapped.
+#[derive(Clone, Copy)]
+pub struct Addresses {
+    pub source: [u64; 2],
+    pub destination: [u64; 2],
+}
+
+impl Addresses {
+    /// From two IPv4 addresses in network byte order, as read from the header.
+    #[inline(always)]
+    pub fn v4(source: u32, destination: u32) -> Self {
+        Self {
+            source: [0, mapped(source)],
+            destination: [0, mapped(destination)],
+        }
+    }
+}
+
+/// Second half of an IPv4-mapped address: two bytes of 0, two of 0xff, the address.
+#[inline(always)]
+fn mapped(address: u32) -> u64 {
+    #[cfg(target_endian = "little")]
+    return (u64::from(address) << 32) | 0xffff_0000;
+    #[cfg(target_endian = "big")]
+    return u64::from(address) | 0x0000_ffff_0000_0000;
+}
+
+/// A packet on a DNS port, its transport header not yet looked at.
+#[derive(Clone, Copy)]
+pub struct Transport {
+    pub addresses: Addresses,
+    /// IP protocol number: TCP or UDP.
+    pub l4: u8,
+    /// `FLAG_FRAGMENT` or 0.
+    pub flags: u8,
+    pub source_port: u16,
+    pub destination_port: u16,
+    /// Offset of the transport header in the packet.
+    pub offset: u32,
+    /// Bytes from the transport header to the end of the IP packet by the IP header; 0 where the
+    /// header does not say (BIG TCP, jumbograms).
+    pub ip_len: u32,
+}
+
+/// Payload of a packet and what its transport header said.
+#[derive(Clone, Copy)]
+pub struct Payload {
+    pub offset: u32,
+    /// Length by the headers.
+    pub wire_len: u32,
+    /// Length that is there to be copied.
+    pub available: u32,
+    pub tcp_seq: u32,
+    pub tcp_flags: u8,
+}
+
+/// Words of a transport header: bytes 4..8, and bytes 12..16 of TCP (0 for UDP), host byte order.
+#[derive(Clone, Copy)]
+pub struct HeaderWords {
+    pub second: u32,
+    pub fourth: u32,
+}
+
+impl Transport {
+    /// Finds the payload, or counts why there is none to report. `packet_len` is the length of the
+    /// whole packet from the same origin as `offset`.
+    #[inline(always)]
+    pub fn payload(
+        &self,
+        words: HeaderWords,
+        packet_len: u32,
+        stats: &mut Stats,
+    ) -> Option<Payload> {
+        let in_packet = packet_len.saturating_sub(self.offset);
+        let ip_len = if self.ip_len == 0 {
+            in_packet
+        } else {
+            self.ip_len
+        };
+        let payload = if self.l4 == L4_UDP {
+            self.udp(words, ip_len, in_packet)
+        } else {
+            self.tcp(words, ip_len, in_packet)
+        };
+        let Some(payload) = payload else {
+            stats.malformed += 1;
+            return None;
+        };
+        if self.l4 == L4_TCP
+            && payload.wire_len == 0
+            && payload.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST) == 0
+        {
+            stats.bare_acks += 1;
+            return None;
+        }
+        Some(payload)
+    }
+
+    /// RFC 768. A length that exceeds the packet is a contradiction, but for a first fragment.
+    #[inline(always)]
+    fn udp(&self, words: HeaderWords, ip_len: u32, in_packet: u32) -> Option<Payload> {
+        let udp_len = words.second >> 16;
+        let fits = udp_len <= ip_len && udp_len <= in_packet;
+        if udp_len < UDP_HEADER || !(fits || self.flags & FLAG_FRAGMENT != 0) {
+            return None;
+        }
+        let wire_len = udp_len - UDP_HEADER;
+        let there = if ip_len < in_packet {
+            ip_len
+        } else {
+            in_packet
+        };
+        let there = there.saturating_sub(UDP_HEADER);
+        Some(Payload {
+            offset: self.offset + UDP_HEADER,
+            wire_len,
+            available: if wire_len < there { wire_len } else { there },
+            tcp_seq: 0,
+            tcp_flags: 0,
+        })
+    }
+
+    /// RFC 9293, section 3.1.
+    #[inline(always)]
+    fn tcp(&self, words: HeaderWords, ip_len: u32, in_packet: u32) -> Option<Payload> {
+        let header = (words.fourth >> 28) * 4;
+        if header < TCP_HEADER_MIN || header > ip_len || header > in_packet {
+            return None;
+        }
+        let wire_len = ip_len - header;
+        let there = in_packet - header;
+        Some(Payload {
+            offset: self.offset + header,
+            wire_len,
+            available: if wire_len < there { wire_len } else { there },
+            tcp_seq: words.second,
+            tcp_flags: (words.fourth >> 16) as u8,
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! Every packet form that [`crate::fast`] does not know, step by step: VLAN and QinQ tags, devices
+//! without a link-layer header, IPv4 options, IPv6 extension headers, fragments. Bounded.
+
+use crate::{
+    packet::{
+        Addresses, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, HeaderWords,
+        IPV4_FRAGMENT_MASK, IPV4_OFFSET_MASK, Transport,
+    },
+    settings,
+    source::{Source, bounded},
+};
+use dns_trace_event::{FLAG_FRAGMENT, L4_TCP, L4_UDP, Stats};
+
+/// Tags in line that are followed: QinQ.
+const VLAN_TAGS_MAX: u32 = 2;
+/// Extension headers that are followed: as many as RFC 8200, section 4.1, lists, without ESP.
+const EXTENSION_HEADERS_MAX: u32 = 6;
+
+/// Bytes of extension headers that are followed.
+const EXTENSIONS_MASK: u32 = 0x7ff;
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION: u8 = 60;
+/// The set of them.
+const EXTENSIONS: u64 =
+    1 << HOP_BY_HOP | 1 << ROUTING | 1 << FRAGMENT | 1 << AUTHENTICATION | 1 << DESTINATION;
+
+/// The first word of a fragment header: offset, and more fragments (RFC 8200, section 4.5).
+const FRAGMENT_OFFSET: u32 = 0xfff8;
+const FRAGMENT_MORE: u32 = 1;
+
+/// Where the first thing behind the link-layer header is, and what it is.
+#[derive(Clone, Copy)]
+pub struct Start {
+    /// Offset from the origin of the source.
+    pub offset: u32,
+    /// Ethertype, host byte order; of a VLAN tag where there is one in line.
+    pub ethertype: u16,
+}
+
+/// Finds the transport header of a packet on a DNS port; counts what cannot be followed.
+#[inline(always)]
+pub fn transport<S: Source>(source: &S, start: Start, stats: &mut Stats) -> Option<Transport> {
+    let Start { offset, ethertype } = skip_tags(source, start)?;
+    let found = match ethertype {
+        ETHERTYPE_IPV4 => ipv4(source, offset),
+        ETHERTYPE_IPV6 => ipv6(source, offset),
+        _ => return None,
+    };
+    match found {
+        Found::Transport(transport) => {
+            settings::is_dns(transport.source_port, transport.destination_port).then_some(transport)
+        }
+        Found::Other => None,
+        Found::LaterFragment => {
+            stats.later_fragments += 1;
+            None
+        }
+        Found::Unparsable => {
+            stats.unparsable += 1;
+            None
+        }
+    }
+}
+
+/// Follows the tags in line.
+///
+/// Without branches: one way through for the verifier, which would otherwise follow everything
+/// behind once per number of tags. A packet has four bytes there with or without a tag.
+#[inline(always)]
+fn skip_tags<S: Source>(source: &S, start: Start) -> Option<Start> {
+    let Start {
+        mut offset,
+        mut ethertype,
+    } = start;
+    let mut followed = 0;
+    while followed < VLAN_TAGS_MAX {
+        let behind = u16::from_be(source.load(offset + 2)?);
+        let tagged = equal(ethertype, ETHERTYPE_VLAN) | equal(ethertype, ETHERTYPE_QINQ);
+        ethertype = select(tagged, behind, ethertype);
+        offset += tagged * 4;
+        followed += 1;
+    }
+    Some(Start { offset, ethertype })
+}
+
+/// `yes` if `condition` is 1, `no` if it is 0, without a branch.
+#[inline(always)]
+pub fn select(condition: u32, yes: u16, no: u16) -> u16 {
+    let mask = 0u16.wrapping_sub(condition as u16);
+    (yes & mask) | (no & !mask)
+}
+
+/// 1 if the two are equal, else 0, in a form that no compiler turns into a branch.
+#[inline(always)]
+pub fn equal(a: u16, b: u16) -> u32 {
+    bounded(u32::from(a ^ b)).wrapping_sub(1) >> 31
+}
+
+/// Reads the words of a transport header that [`Transport::payload`] wants.
+#[inline(always)]
+pub fn header_words<S: Source>(source: &S, transport: &Transport) -> Option<HeaderWords> {
+    let second = u32::from_be(source.load(transport.offset + 4)?);
+    let fourth = if transport.l4 == L4_TCP {
+        u32::from_be(source.load(transport.offset + 12)?)
+    } else {
+        0
+    };
+    Some(HeaderWords { second, fourth })
+}
+
+enum Found {
+    Transport(Transport),
+    Other,
+    LaterFragment,
+    Unparsable,
+}
+
+#[inline(always)]
+fn is_transport(l4: u8) -> bool {
+    l4 == L4_TCP || l4 == L4_UDP
+}
+
+/// RFC 791, section 3.1.
+#[inline(always)]
+fn ipv4<S: Source>(source: &S, offset: u32) -> Found {
+    let Some(first) = source.load::<u32>(offset).map(u32::from_be) else {
+        return Found::Unparsable;
+    };
+    let Some(second) = source.load::<u32>(offset + 4).map(u32::from_be) else {
+        return Found::Unparsable;
+    };
+    let Some(l4) = source.load::<u8>(offset + 9) else {
+        return Found::Unparsable;
+    };
+    let header = ((first >> 24) & 0xf) * 4;
+    if first >> 28 != 4 || header < 20 {
+        return Found::Unparsable;
+    }
+    if !is_transport(l4) {
+        return Found::Other;
+    }
+    let fragment = second as u16 & IPV4_FRAGMENT_MASK;
+    if fragment & IPV4_OFFSET_MASK != 0 {
+        return Found::LaterFragment;
+    }
+    let Some(from) = source.load::<u32>(offset + 12) else {
+        return Found::Unparsable;
+    };
+    let Some(to) = source.load::<u32>(offset + 16) else {
+        return Found::Unparsable;
+    };
+    let total = first & 0xffff;
+    at_ports(
+        source,
+        Transport {
+            addresses: Addresses::v4(from, to),
+            l4,
+            flags: if fragment == 0 { 0 } else { FLAG_FRAGMENT },
+            source_port: 0,
+            destination_port: 0,
+            offset: offset + header,
+            ip_len: total.saturating_sub(header),
+        },
+    )
+}
+
+/// RFC 8200, sections 3 and 4; the authentication header is RFC 4302, section 2.
+#[inline(always)]
+fn ipv6<S: Source>(source: &S, start: u32) -> Found {
+    let Some(first) = source.load::<u8>(start) else {
+        return Found::Unparsable;
+    };
+    let Some(payload_len) = source.load::<u16>(start + 4).map(u16::from_be) else {
+        return Found::Unparsable;
+    };
+    let Some(mut next) = source.load::<u8>(start + 6) else {
+        return Found::Unparsable;
+    };
+    if first >> 4 != 6 {
+        return Found::Unparsable;
+    }
+    let mut fragment_flag = 0;
+    let mut extensions = 0u32;
+    let mut followed = 0;
+    while followed < EXTENSION_HEADERS_MAX && is_extension(next) {
+        let Some(head) = source
+            .load::<u32>(start + 40 + extensions)
+            .map(u32::from_be)
+        else {
+            return Found::Unparsable;
+        };
+        let fragment = equal(next.into(), FRAGMENT.into());
+        let authentication = equal(next.into(), AUTHENTICATION.into());
+        if head & FRAGMENT_OFFSET & 0u32.wrapping_sub(fragment) != 0 {
+            return Found::LaterFragment;
+        }
+        fragment_flag |= head & FRAGMENT_MORE & fragment;
+        // In units of 8 bytes, not counting the first; of 4 bytes, less 2; always 8 bytes.
+        let unit = 8 - 8 * fragment - 4 * authentication;
+        extensions += 8 + ((head >> 16) & 0xff) * unit;
+        if extensions > EXTENSIONS_MASK {
+            return Found::Unparsable;
+        }
+        // Changes nothing, but gives the verifier one range for every way through the loop, so that
+        // it follows one of them and not all.
+        extensions = bounded(extensions) & EXTENSIONS_MASK;
+        next = (head >> 24) as u8;
+        followed += 1;
+    }
+    if is_extension(next) {
+        return Found::Unparsable;
+    }
+    if !is_transport(next) {
+        return Found::Other;
+    }
+    let Some(from) = source.load::<[u64; 2]>(start + 8) else {
+        return Found::Unparsable;
+    };
+    let Some(to) = source.load::<[u64; 2]>(start + 24) else {
+        return Found::Unparsable;
+    };
+    at_ports(
+        source,
+        Transport {
+            addresses: Addresses {
+                source: from,
+                destination: to,
+            },
+            l4: next,
+            flags: fragment_flag as u8 * FLAG_FRAGMENT,
+            source_port: 0,
+            destination_port: 0,
+            offset: start + 40 + extensions,
+            ip_len: u32::from(payload_len).saturating_sub(extensions),
+        },
+    )
+}
+
+#[inline(always)]
+fn is_extension(next: u8) -> bool {
+    next < 64 && (EXTENSIONS >> next) & 1 != 0
+}
+
+#[inline(always)]
+fn at_ports<S: Source>(source: &S, transport: Transport) -> Found {
+    let Some(ports) = source.load::<u32>(transport.offset).map(u32::from_be) else {
+        return Found::Unparsable;
+    };
+    Found::Transport(Transport {
+        source_port: (ports >> 16) as u16,
+        destination_port: ports as u16,
+        ..transport
+    })
+}

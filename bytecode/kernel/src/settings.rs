@@ -1,0 +1,34 @@
+//! Read-only globals, set by the loader. The map behind them is frozen, so the verifier knows their
+//! values and prunes what they rule out; `read_volatile` keeps rustc from doing so first.
+
+use dns_trace_event as event;
+
+#[unsafe(no_mangle)]
+static DNS_PORTS: [u16; event::PORTS_MAX] = event::DEFAULT_PORTS;
+#[unsafe(no_mangle)]
+static DNS_SNAP_LEN: u32 = event::PAYLOAD_MAX;
+
+/// Bytes of payload to copy at most.
+#[inline(always)]
+pub fn snap_len() -> u32 {
+    // SAFETY: a valid, aligned static.
+    unsafe { core::ptr::read_volatile(&raw const DNS_SNAP_LEN) }
+}
+
+/// Whether one of the ports (host byte order) is in the port set. Unused slots are 0 and last.
+#[inline(always)]
+pub fn is_dns(source_port: u16, destination_port: u16) -> bool {
+    let mut slot = 0;
+    while slot < event::PORTS_MAX {
+        // SAFETY: `slot` is in bounds of a valid, aligned static.
+        let port = unsafe { core::ptr::read_volatile(&raw const DNS_PORTS[slot]) };
+        if port == 0 {
+            return false;
+        }
+        if port == source_port || port == destination_port {
+            return true;
+        }
+        slot += 1;
+    }
+    false
+}

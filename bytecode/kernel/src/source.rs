@@ -1,0 +1,140 @@
+//! How the bytes of a packet are read at each hook.
+
+use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
+    helpers::generated::{bpf_probe_read_kernel, bpf_skb_load_bytes},
+};
+use core::{ffi::c_void, mem::MaybeUninit};
+
+/// Bytes of one packet, by offset from an origin of the implementation's choice.
+pub trait Source {
+    /// Length of the packet from the origin.
+    fn len(&self) -> u32;
+    /// Reads a value; `None` beyond the end or where the hook cannot read.
+    fn load<T: Copy>(&self, offset: u32) -> Option<T>;
+    /// Copies `len` bytes, which the verifier knows to be at least 1 and at most the room at
+    /// `destination`.
+    fn copy(&self, offset: u32, destination: *mut c_void, len: u32) -> bool;
+}
+
+/// tc and TCX: the whole packet, from the link-layer header on.
+pub struct Skb(pub *mut __sk_buff);
+
+impl Source for Skb {
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        // SAFETY: the context of the program.
+        unsafe { (*self.0).len }
+    }
+
+    #[inline(always)]
+    fn load<T: Copy>(&self, offset: u32) -> Option<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        self.copy(offset, value.as_mut_ptr().cast(), size_of::<T>() as u32)
+            // SAFETY: the helper has written the value whole; `T` is plain bytes at every call.
+            .then(|| unsafe { value.assume_init() })
+    }
+
+    #[inline(always)]
+    fn copy(&self, offset: u32, destination: *mut c_void, len: u32) -> bool {
+        // SAFETY: the helper checks the packet's bounds, the verifier those of `destination`.
+        unsafe { bpf_skb_load_bytes(self.0.cast(), offset, destination, len) == 0 }
+    }
+}
+
+/// XDP: the frame, from the link-layer header on.
+pub struct Xdp(pub *mut xdp_md);
+
+impl Xdp {
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        // SAFETY: the context of the program.
+        unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) }
+    }
+}
+
+impl Source for Xdp {
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        let (data, end) = self.bounds();
+        (end - data) as u32
+    }
+
+    #[inline(always)]
+    fn load<T: Copy>(&self, offset: u32) -> Option<T> {
+        let (data, end) = self.bounds();
+        // A variable offset into a packet needs a bound that the verifier sees.
+        let at = data + (bounded(offset) & 0x7fff) as usize;
+        // Two bytes at least: of `at + 1 > end`, which LLVM writes as `at >= end`, the verifier
+        // learns nothing. Every header has a byte behind the last one that is read alone.
+        if at + size_of::<T>().max(2) > end {
+            return None;
+        }
+        // SAFETY: within the packet by the check above.
+        Some(unsafe { core::ptr::read_unaligned(at as *const T) })
+    }
+
+    #[inline(always)]
+    fn copy(&self, offset: u32, destination: *mut c_void, len: u32) -> bool {
+        let (data, end) = self.bounds();
+        if offset as usize + len as usize > end - data {
+            return false;
+        }
+        // `bpf_xdp_load_bytes` would do, but for Linux 5.18 and later only.
+        // SAFETY: the helper checks the address, the verifier `destination`.
+        unsafe {
+            bpf_probe_read_kernel(destination, len, (data + offset as usize) as *const c_void) == 0
+        }
+    }
+}
+
+/// Tracepoints: the linear part of a socket buffer, read as kernel memory.
+pub struct Linear {
+    pub origin: *const u8,
+    /// Bytes from the origin to the end of the packet.
+    pub len: u32,
+    /// Bytes from the origin that are not in page fragments.
+    pub linear: u32,
+}
+
+impl Source for Linear {
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.len
+    }
+
+    #[inline(always)]
+    fn load<T: Copy>(&self, offset: u32) -> Option<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        self.copy(offset, value.as_mut_ptr().cast(), size_of::<T>() as u32)
+            // SAFETY: the helper has written the value whole; `T` is plain bytes at every call.
+            .then(|| unsafe { value.assume_init() })
+    }
+
+    #[inline(always)]
+    fn copy(&self, offset: u32, destination: *mut c_void, len: u32) -> bool {
+        if u64::from(offset) + u64::from(len) > u64::from(self.linear) {
+            return false;
+        }
+        // SAFETY: the helper checks the address, the verifier `destination`.
+        unsafe {
+            bpf_probe_read_kernel(
+                destination,
+                len,
+                self.origin.wrapping_add(offset as usize).cast(),
+            ) == 0
+        }
+    }
+}
+
+/// Hides a value's range from LLVM, so that a mask that follows stays in the object for the
+/// verifier, which has forgotten the range by then (all kernels so far).
+#[inline(always)]
+pub fn bounded(value: u32) -> u32 {
+    let mut value = u64::from(value);
+    // An instruction, since one that is not there leaves two line records at one place in .BTF.ext,
+    // which libbpf's loader hands on and the kernel refuses.
+    // SAFETY: the value is assigned to itself.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) value, options(nomem, nostack, pure)) };
+    value as u32
+}
