@@ -1,0 +1,43 @@
+//! The program inside the guest: its `/init`, and what scenarios start in processes of their own.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use dns_trace_tests::{init, lab, scenario};
+
+fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        init::main();
+    }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let message = format!("{error:#}");
+            println!("guest: {message}");
+            let _ = std::fs::write(init::MESSAGE, message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(words: &[String]) -> Result<()> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match *words.as_slice() {
+        ["run", name] => run(name),
+        ["mute", address] => lab::mute::main(address),
+        _ => bail!("usage: guest run SCENARIO | guest mute ADDRESS"),
+    }
+}
+
+fn run(name: &str) -> Result<()> {
+    lab::kernel::refuse_outside_guest()?;
+    let scenario = scenario::ALL
+        .iter()
+        .find(|s| s.name == name)
+        .with_context(|| format!("there is no scenario {name}"))?;
+    match scenario.on(lab::kernel::version()?) {
+        Some(run) => run(),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,135 @@
+//! Daemons: started, waited for, ended with the scenario. What they say is printed if they fail.
+
+use std::fs::{self, File};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal};
+
+use super::sh;
+
+/// A process that runs beside the scenario.
+#[derive(Debug)]
+pub struct Daemon {
+    name: String,
+    child: Child,
+    ended: bool,
+}
+
+impl Daemon {
+    /// Starts a command. Its standard output goes to [`Daemon::stdout`], the rest to
+    /// [`Daemon::stderr`].
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(name: &str, command: &mut Command) -> Result<Self> {
+        println!("$ {} &", sh::line(command));
+        fs::create_dir_all("/tmp/lab")?;
+        let file = |suffix: &str| File::create(format!("/tmp/lab/{name}.{suffix}"));
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file("out")?)
+            .stderr(file("err")?)
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            ended: false,
+        })
+    }
+
+    /// Waits until the daemon is ready; an early end is reported with what it said.
+    ///
+    /// # Errors
+    /// If it ends or takes longer than `seconds`.
+    pub fn ready(
+        mut self,
+        seconds: u64,
+        mut ready: impl FnMut(&Self) -> Result<bool>,
+    ) -> Result<Self> {
+        let name = self.name.clone();
+        let result = sh::wait_for(&name, seconds, || {
+            if let Some(status) = self.child.try_wait()? {
+                self.ended = true;
+                bail!(
+                    "{name} ended with {status}: {}{}",
+                    self.stdout(),
+                    self.stderr()
+                );
+            }
+            ready(&self)
+        });
+        result.map(|()| self)
+    }
+
+    /// What it has written to standard output so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        fs::read_to_string(format!("/tmp/lab/{}.out", self.name)).unwrap_or_default()
+    }
+
+    /// What it has written to standard error so far.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(format!("/tmp/lab/{}.err", self.name)).unwrap_or_default()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// If its state cannot be read.
+    pub fn runs(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// If the process is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("no process id")?;
+        rustix::process::kill_process(pid, signal)
+            .with_context(|| format!("cannot signal {}", self.name))
+    }
+
+    /// Waits for the end and returns the exit code.
+    ///
+    /// # Errors
+    /// If it takes longer than `seconds`.
+    pub fn wait(&mut self, seconds: u64) -> Result<Option<i32>> {
+        let mut code = None;
+        let name = self.name.clone();
+        sh::wait_for(&format!("the end of {name}"), seconds, || {
+            let Some(status) = self.child.try_wait()? else {
+                return Ok(false);
+            };
+            code = status.code();
+            self.ended = true;
+            Ok(true)
+        })?;
+        Ok(code)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // The console's log is kept if the scenario fails, so it holds what the daemons said.
+        for (stream, text) in [("out", self.stdout()), ("err", self.stderr())] {
+            if !text.trim().is_empty() {
+                println!("---- {} ({stream})\n{}", self.name, text.trim());
+            }
+        }
+    }
+}

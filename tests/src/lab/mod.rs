@@ -1,0 +1,9 @@
+//! What scenarios are made of: namespaces, daemons, clients, and ways to run our programs.
+
+pub mod daemon;
+pub mod kernel;
+pub mod mute;
+pub mod names;
+pub mod net;
+pub mod registry;
+pub mod sh;

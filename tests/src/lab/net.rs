@@ -1,0 +1,96 @@
+//! Two network namespaces, `client` and `server`, joined by a pair of devices.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::sh::{self, Outcome};
+
+/// The client's addresses.
+pub const CLIENT: (&str, &str) = ("10.53.0.1", "fd00:53::1");
+/// The name server's addresses.
+pub const SERVER: (&str, &str) = ("10.53.0.2", "fd00:53::2");
+/// An address of the server where queries arrive and nobody answers.
+pub const MUTE: &str = "10.53.0.3";
+/// The device in the server's namespace, the one that scenarios trace.
+pub const SERVER_DEVICE: &str = "srv0";
+/// The device in the client's namespace.
+pub const CLIENT_DEVICE: &str = "cli0";
+
+/// Makes the namespaces.
+///
+/// # Errors
+/// If `ip` refuses.
+pub fn create() -> Result<()> {
+    let lines = [
+        "link set lo up".to_owned(),
+        "netns add client".into(),
+        "netns add server".into(),
+        format!(
+            "link add {CLIENT_DEVICE} netns client type veth peer name {SERVER_DEVICE} netns server"
+        ),
+        "-n client link set lo up".into(),
+        "-n server link set lo up".into(),
+        format!("-n client addr add {}/24 dev {CLIENT_DEVICE}", CLIENT.0),
+        format!(
+            "-n client addr add {}/64 dev {CLIENT_DEVICE} nodad",
+            CLIENT.1
+        ),
+        format!("-n server addr add {}/24 dev {SERVER_DEVICE}", SERVER.0),
+        format!("-n server addr add {MUTE}/24 dev {SERVER_DEVICE}"),
+        format!(
+            "-n server addr add {}/64 dev {SERVER_DEVICE} nodad",
+            SERVER.1
+        ),
+        format!("-n client link set {CLIENT_DEVICE} up"),
+        format!("-n server link set {SERVER_DEVICE} up"),
+    ];
+    for line in lines {
+        let words: Vec<&str> = std::iter::once("ip").chain(line.split(' ')).collect();
+        sh::sh(&words)?;
+    }
+    Ok(())
+}
+
+/// A command that runs inside a namespace.
+#[must_use]
+pub fn inside(namespace: &str, words: &[&str]) -> Command {
+    let mut command = sh::command(&["ip", "netns", "exec", namespace]);
+    command.args(words);
+    command
+}
+
+/// Runs a command inside a namespace to its end.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn run(namespace: &str, words: &[&str]) -> Result<Outcome> {
+    sh::run(&mut inside(namespace, words))
+}
+
+/// Path of a namespace, as `--netns` takes it.
+#[must_use]
+pub fn path(namespace: &str) -> String {
+    format!("/run/netns/{namespace}")
+}
+
+/// Whether a process has a UDP socket bound to a port in its namespace.
+///
+/// # Errors
+/// If the process is gone.
+pub fn listens(pid: u32, port: u16) -> Result<bool> {
+    let wanted = format!(":{port:04X}");
+    for table in ["udp", "udp6"] {
+        let file = format!("/proc/{pid}/net/{table}");
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+        if text
+            .lines()
+            .filter_map(|l| l.split_whitespace().nth(1))
+            .any(|local| local.ends_with(&wanted))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

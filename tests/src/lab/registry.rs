@@ -1,0 +1,112 @@
+//! A real registry over TLS, with a certificate authority of its own, and the bpfman daemon.
+
+use std::fs;
+use std::os::unix::net::UnixStream;
+
+use anyhow::Result;
+
+use super::daemon::Daemon;
+use super::sh::{self, sh};
+
+/// Where the registry is reached.
+pub const REGISTRY: &str = "registry.test:5000";
+/// Certificate of the authority that signed the registry's.
+pub const CA: &str = "/tmp/lab/ca.pem";
+/// The daemon's socket.
+pub const SOCKET: &str = "/run/bpfman-sock/bpfman.sock";
+
+const CONFIG: &str = "\
+version: 0.1
+log:
+  level: warn
+storage:
+  filesystem:
+    rootdirectory: /tmp/lab/registry
+http:
+  addr: 127.0.0.1:5000
+  tls:
+    certificate: /tmp/lab/registry.pem
+    key: /tmp/lab/registry.key
+";
+
+/// Starts the registry and waits until it accepts connections.
+///
+/// # Errors
+/// If it does not come up.
+pub fn start() -> Result<Daemon> {
+    fs::create_dir_all("/tmp/lab")?;
+    certificates()?;
+    fs::write("/tmp/lab/registry.yml", CONFIG)?;
+    let daemon = Daemon::start(
+        "registry",
+        &mut sh::command(&["docker-registry", "serve", "/tmp/lab/registry.yml"]),
+    )?;
+    daemon.ready(30, |_| {
+        Ok(std::net::TcpStream::connect("127.0.0.1:5000").is_ok())
+    })
+}
+
+/// Makes the authority and the registry's certificate.
+fn certificates() -> Result<()> {
+    let config = "[req]\ndistinguished_name=n\n[n]\n[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n\
+                  [leaf]\nbasicConstraints=CA:FALSE\nsubjectAltName=DNS:registry.test\nextendedKeyUsage=serverAuth\n";
+    fs::write("/tmp/lab/openssl.cnf", config)?;
+    let key = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-config",
+        "/tmp/lab/openssl.cnf",
+    ];
+    let mut ca = vec![
+        "openssl",
+        "req",
+        "-x509",
+        "-days",
+        "3650",
+        "-subj",
+        "/CN=test authority",
+        "-extensions",
+        "ca",
+    ];
+    ca.extend(key);
+    ca.extend(["-keyout", "/tmp/lab/ca.key", "-out", CA]);
+    sh(&ca)?;
+    let mut leaf = vec![
+        "openssl",
+        "req",
+        "-x509",
+        "-days",
+        "3650",
+        "-subj",
+        "/CN=registry.test",
+        "-extensions",
+        "leaf",
+    ];
+    leaf.extend(key);
+    leaf.extend([
+        "-CA",
+        CA,
+        "-CAkey",
+        "/tmp/lab/ca.key",
+        "-keyout",
+        "/tmp/lab/registry.key",
+        "-out",
+        "/tmp/lab/registry.pem",
+    ]);
+    sh(&leaf)?;
+    Ok(())
+}
+
+/// Starts the bpfman daemon, which trusts the test's authority, and waits for its socket.
+///
+/// # Errors
+/// If it does not come up.
+pub fn bpfman() -> Result<Daemon> {
+    let mut command = sh::command(&["bpfman-rpc", "--timeout=0"]);
+    command.env("SSL_CERT_FILE", CA).env("RUST_LOG", "info");
+    Daemon::start("bpfman-rpc", &mut command)?
+        .ready(30, |_| Ok(UnixStream::connect(SOCKET).is_ok()))
+}

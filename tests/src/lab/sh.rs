@@ -1,0 +1,147 @@
+//! Running commands. Everything that is run, and what it says, goes to the console's log.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// What a command did.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The command line, for messages.
+    pub line: String,
+    /// Its exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// Insists on exit code 0.
+    ///
+    /// # Errors
+    /// If the code is another.
+    pub fn ok(self) -> Result<Self> {
+        self.exits(0)
+    }
+
+    /// Insists on an exit code.
+    ///
+    /// # Errors
+    /// If the code is another.
+    pub fn exits(self, code: i32) -> Result<Self> {
+        if self.code == Some(code) {
+            return Ok(self);
+        }
+        bail!(
+            "`{}` ended with {:?} instead of {code}: {}",
+            self.line,
+            self.code,
+            self.said()
+        )
+    }
+
+    /// Insists that the command failed in an orderly way: a code other than 0, no panic, one line
+    /// on standard error, and all of `words` in it.
+    ///
+    /// # Errors
+    /// If any of this is not so.
+    pub fn refuses(self, words: &[&str]) -> Result<Self> {
+        let said = self.stderr.trim();
+        match self.code {
+            Some(0) => bail!("`{}` succeeded, it should be refused", self.line),
+            None | Some(101 | 134) => bail!("`{}` died ({:?}): {said}", self.line, self.code),
+            Some(_) => {}
+        }
+        if said.lines().count() != 1 {
+            bail!(
+                "`{}` should say one line on standard error, it said:\n{said}",
+                self.line
+            );
+        }
+        for word in words {
+            if !said.to_lowercase().contains(&word.to_lowercase()) {
+                bail!(
+                    "`{}` was refused without a word of {word:?}: {said}",
+                    self.line
+                );
+            }
+        }
+        Ok(self)
+    }
+
+    fn said(&self) -> &str {
+        if self.stderr.trim().is_empty() {
+            self.stdout.trim()
+        } else {
+            self.stderr.trim()
+        }
+    }
+}
+
+/// A command from a program and words.
+#[must_use]
+pub fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(words.first().copied().unwrap_or("false"));
+    command.args(words.iter().skip(1));
+    command
+}
+
+/// The command line of a command.
+#[must_use]
+pub fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words
+        .map(|w| w.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn run(command: &mut Command) -> Result<Outcome> {
+    let line = line(command);
+    println!("$ {line}");
+    let out = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run `{line}`"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let outcome = Outcome {
+        line,
+        code: out.status.code(),
+        stdout: text(&out.stdout),
+        stderr: text(&out.stderr),
+    };
+    print!("{}{}", outcome.stdout, outcome.stderr);
+    if outcome.code != Some(0) {
+        println!("-> {:?}", outcome.code);
+    }
+    Ok(outcome)
+}
+
+/// Runs a command given as words and insists on exit code 0; returns its standard output.
+///
+/// # Errors
+/// If it cannot be started or fails.
+pub fn sh(words: &[&str]) -> Result<String> {
+    Ok(run(&mut command(words))?.ok()?.stdout)
+}
+
+/// Waits until `ready` says so, and gives up after `seconds`.
+///
+/// # Errors
+/// If `what` is not ready in time, or `ready` fails.
+pub fn wait_for(what: &str, seconds: u64, mut ready: impl FnMut() -> Result<bool>) -> Result<()> {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    while !ready()? {
+        if std::time::Instant::now() > end {
+            bail!("{what} is not ready after {seconds} s");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! The list of scenarios: what each is called, how long it may take, and from which kernel on it
+//! works.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::scenarios;
+
+/// A kernel version: major and minor.
+pub type Version = (u32, u32);
+
+/// What a scenario asks of the kernel. Two-sided: below the version something must be refused,
+/// and the refusal is a test too.
+pub enum Needs {
+    /// Works on every kernel of the matrix.
+    Any,
+    /// Works from this version on.
+    Since(Version, Below),
+}
+
+/// What is expected on kernels before the one that a scenario needs.
+pub enum Below {
+    /// This check of the refusal, instead of the scenario.
+    Refusal(fn() -> Result<()>),
+    /// Nothing, since another scenario checks the refusal; it is named here.
+    SeenIn(&'static str),
+}
+
+/// A scenario.
+pub struct Scenario {
+    /// Its name in reports and filters.
+    pub name: &'static str,
+    /// How long it may take in an emulated machine.
+    pub limit: Duration,
+    /// Kernels on which it works.
+    pub needs: Needs,
+    /// The scenario itself.
+    pub run: fn() -> Result<()>,
+}
+
+const fn scenario(name: &'static str, seconds: u64, run: fn() -> Result<()>) -> Scenario {
+    Scenario {
+        name,
+        limit: Duration::from_secs(seconds),
+        needs: Needs::Any,
+        run,
+    }
+}
+
+/// Every scenario, in the order in which they run.
+pub const ALL: &[Scenario] = &[
+    scenario("boot", 10, scenarios::boot::sanity),
+    scenario("parts_name_server", 30, scenarios::parts::name_server),
+    scenario(
+        "parts_registry_and_bpfman",
+        60,
+        scenarios::parts::registry_and_bpfman,
+    ),
+];
+
+/// The scenarios whose name contains `filter`.
+#[must_use]
+pub fn selected(filter: Option<&str>) -> Vec<&'static Scenario> {
+    ALL.iter()
+        .filter(|s| filter.is_none_or(|f| s.name.contains(f)))
+        .collect()
+}
+
+impl Scenario {
+    /// What to run on a kernel: the scenario, its refusal, or nothing.
+    #[must_use]
+    pub fn on(&self, kernel: Version) -> Option<fn() -> Result<()>> {
+        match &self.needs {
+            Needs::Since(version, Below::Refusal(check)) if kernel < *version => Some(*check),
+            Needs::Since(version, Below::SeenIn(_)) if kernel < *version => None,
+            Needs::Any | Needs::Since(..) => Some(self.run),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_references_exist() {
+        for (index, scenario) in ALL.iter().enumerate() {
+            assert!(
+                ALL[index + 1..]
+                    .iter()
+                    .all(|other| other.name != scenario.name),
+                "{}",
+                scenario.name
+            );
+            if let Needs::Since(_, Below::SeenIn(other)) = &scenario.needs {
+                assert!(ALL.iter().any(|s| s.name == *other), "{other}");
+            }
+        }
+    }
+}

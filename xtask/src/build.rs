@@ -1,0 +1,45 @@
+//! Our own binaries, built for the guest, and the check with cilium/ebpf.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{cmd, paths};
+
+/// Packages whose binaries go into the guest.
+const PACKAGES: &[&str] = &["dns-trace", "dns-tracectl", "dns-trace-tests"];
+
+/// Builds our binaries as they ship and returns the folder that holds them.
+pub(crate) fn binaries() -> Result<PathBuf> {
+    let mut cargo = cmd::cargo();
+    cargo
+        .current_dir(paths::project())
+        .args(["build", "--release", "--quiet", "--bins"]);
+    for package in PACKAGES {
+        cargo.args(["--package", package]);
+    }
+    cmd::run(&mut cargo)?;
+    Ok(folder())
+}
+
+/// The folder that holds our binaries.
+pub(crate) fn folder() -> PathBuf {
+    paths::target().join("release")
+}
+
+/// Builds the loader on cilium/ebpf, the library that the next bpfman loads with, from Debian's
+/// packaged sources.
+pub(crate) fn cilium_loader() -> Result<PathBuf> {
+    let out = paths::target().join("vm/cilium-load");
+    let source = paths::project().join("tests/cilium-load/main.go");
+    let mut go = Command::new("go");
+    go.args(["build", "-o"]).arg(&out).arg(source);
+    go.env("GO111MODULE", "off")
+        .env("GOPATH", "/usr/share/gocode")
+        .env("CGO_ENABLED", "0");
+    go.env("GOFLAGS", "")
+        .env("GOCACHE", paths::target().join("vm/go-cache"));
+    cmd::run(&mut go)?;
+    Ok(out)
+}

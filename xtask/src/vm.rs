@@ -1,0 +1,184 @@
+//! `cargo xtask vm`: boots kernels and runs scenarios on them.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use dns_trace_tests::report::Report;
+use dns_trace_tests::scenario;
+
+use crate::guest::{Base, Boot, Outcome};
+use crate::kernels::{self, Kernel};
+use crate::{build, paths, setup};
+
+/// Arguments of `cargo xtask vm`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Kernels to boot: `all`, or names separated by commas
+    #[arg(long, value_name = "LIST")]
+    kernels: Option<String>,
+    /// Run only the scenarios whose name contains this
+    #[arg(long, value_name = "NAME")]
+    scenario: Option<String>,
+    /// Keep the console's log of kernels where nothing failed, too
+    #[arg(long)]
+    keep_logs: bool,
+    /// Use the binaries that an earlier run has built
+    #[arg(long)]
+    no_build: bool,
+    /// Name the scenarios and end
+    #[arg(long)]
+    list: bool,
+}
+
+/// How many tests passed and failed.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tally {
+    /// Tests that passed.
+    pub(crate) passed: u64,
+    /// Tests that failed.
+    pub(crate) failed: u64,
+}
+
+impl Tally {
+    /// The closing line.
+    pub(crate) fn print(self) {
+        println!("{} passed, {} failed", self.passed, self.failed);
+    }
+}
+
+/// Runs `cargo xtask vm`.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    if args.list {
+        scenario::ALL.iter().for_each(|s| println!("{}", s.name));
+        return Ok(true);
+    }
+    setup::ensure()?;
+    let binaries = if args.no_build {
+        build::folder()
+    } else {
+        build::binaries()?
+    };
+    let tally = scenarios(
+        &binaries,
+        args.kernels.as_deref(),
+        args.scenario.as_deref(),
+        args.keep_logs,
+    )?;
+    tally.print();
+    Ok(tally.failed == 0)
+}
+
+/// Boots the chosen kernels one after the other and counts.
+pub(crate) fn scenarios(
+    binaries: &Path,
+    kernels: Option<&str>,
+    filter: Option<&str>,
+    keep_logs: bool,
+) -> Result<Tally> {
+    let kernels = kernels::select(kernels)?;
+    let selected = scenario::selected(filter);
+    if selected.is_empty() {
+        anyhow::bail!(
+            "no scenario's name contains {}; see: cargo xtask vm --list",
+            filter.unwrap_or_default()
+        );
+    }
+    let base = Base::build(binaries, &[build::cilium_loader()?])?;
+    let mut tally = Tally::default();
+    for kernel in kernels {
+        let one = boot(kernel, &base, filter, keep_logs)?;
+        tally.passed += one.passed;
+        tally.failed += one.failed;
+    }
+    Ok(tally)
+}
+
+/// Boots one kernel and prints a line for each of its scenarios.
+fn boot(kernel: &Kernel, base: &Base, filter: Option<&str>, keep_logs: bool) -> Result<Tally> {
+    let fetched = kernel.fetch()?;
+    let folder = paths::target().join("vm").join(kernel.name);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let initramfs = folder.join("initramfs.cpio");
+    base.with_modules(&fetched, &initramfs)?;
+    let selected = scenario::selected(filter);
+    let limit = selected.iter().map(|s| s.limit).sum::<Duration>() + Duration::from_secs(60);
+    let console = folder.join("console.log");
+    let boot = Boot {
+        kernel: &fetched,
+        initramfs: &initramfs,
+        console: console.clone(),
+        arguments: filter
+            .map(|f| format!("dns_trace.filter={f}"))
+            .unwrap_or_default(),
+        limit,
+    };
+    let mut results = Results {
+        kernel: kernel.name,
+        console,
+        tally: Tally::default(),
+        seen: HashSet::new(),
+    };
+    let outcome = boot.run(|report| results.take(report))?;
+    if let Outcome::Broken(why) = outcome {
+        for scenario in selected
+            .iter()
+            .filter(|s| !results.seen.contains(s.name))
+            .collect::<Vec<_>>()
+        {
+            results.print(scenario.name, Err(&why), 0.0);
+        }
+    }
+    if results.tally.failed == 0 && !keep_logs {
+        let _ = fs::remove_file(&results.console);
+    }
+    let _ = fs::remove_file(&initramfs);
+    Ok(results.tally)
+}
+
+/// What the scenarios of one kernel came to.
+struct Results {
+    kernel: &'static str,
+    console: PathBuf,
+    tally: Tally,
+    seen: HashSet<String>,
+}
+
+impl Results {
+    fn take(&mut self, report: Report) {
+        match report {
+            Report::Booted { release } => println!("\nbooted {release}"),
+            Report::Passed { name, seconds } => {
+                self.print(&name, Ok(()), seconds);
+                self.seen.insert(name);
+            }
+            Report::Failed {
+                name,
+                seconds,
+                message,
+            } => {
+                self.print(&name, Err(&message), seconds);
+                self.seen.insert(name);
+            }
+            Report::Done => {}
+        }
+    }
+
+    fn print(&mut self, name: &str, result: Result<(), &str>, seconds: f64) {
+        let kernel = self.kernel;
+        match result {
+            Ok(()) => {
+                self.tally.passed += 1;
+                println!("test {kernel}::{name} ... ok ({seconds:.1} s)");
+            }
+            Err(message) => {
+                self.tally.failed += 1;
+                println!("test {kernel}::{name} ... FAILED ({seconds:.1} s)");
+                println!("    {}", message.replace('\n', "\n    "));
+                println!("    console: {}", self.console.display());
+            }
+        }
+    }
+}
