@@ -1,0 +1,16 @@
+//! The bundle's own bpffs: the mount, the folders in it, and the maps that are handed over there.
+//! How the programs came into the kernel does not matter here.
+
+mod grant;
+mod group;
+mod layout;
+mod maps;
+mod mount;
+mod readers;
+
+pub(crate) use grant::{Granted, granted, grant, remove_instance};
+pub(crate) use group::Group;
+pub(crate) use layout::{Layout, Way, instances, names, note};
+pub(crate) use maps::{RingMaps, counters, rings_of};
+pub(crate) use mount::{Mount, is_bpffs};
+pub(crate) use readers::reader_of;

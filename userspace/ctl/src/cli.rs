@@ -1,0 +1,59 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use dns_trace_event::{BUNDLE_ROOT, DEFAULT_GROUP, DEFAULT_INSTANCE};
+
+use crate::{commands, exit, instance::Instance};
+
+/// Loads the dns-trace programs into the kernel and hands their maps over to a group, whose members
+/// then watch DNS with dns-trace, without any privilege.
+#[derive(Debug, Parser)]
+#[command(name = "dns-tracectl", version, after_help = exit::TABLE, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Load the programs, attach them, and let a group read
+    Load(commands::load::Args),
+    /// Let a group read a bundle that bpfman loaded, or another group one that is loaded
+    Grant(commands::grant::Args),
+    /// Show what is loaded, where, beside whom, and who reads
+    Status(commands::status::Args),
+    /// Remove everything that load made, and only that
+    Unload(commands::unload::Args),
+    /// Check what this kernel, bpfman and these permissions allow
+    Doctor(commands::doctor::Args),
+}
+
+/// The bundle that a command is about.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Bundle {
+    /// Name of the bundle, where a host has several
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_INSTANCE)]
+    pub(crate) instance: Instance,
+    /// Mount point of the bundle's bpffs
+    #[arg(long, value_name = "DIR", default_value = BUNDLE_ROOT, hide = true)]
+    pub(crate) root: PathBuf,
+}
+
+/// The daemon.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Daemon {
+    /// Socket of the bpfman daemon
+    #[arg(long, value_name = "PATH", default_value = dns_trace_bpfman::DEFAULT_SOCKET)]
+    pub(crate) socket: PathBuf,
+}
+
+/// Who may read.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Readers {
+    /// Group whose members may read
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_GROUP)]
+    pub(crate) group: String,
+}

@@ -1,0 +1,227 @@
+//! `load --local`: everything by this process, through aya.
+
+use anyhow::Result;
+
+use super::{
+    plan::{LocalOrigin, Plan},
+    summary::{Attached, Summary},
+};
+use crate::{
+    bundle::{self, Group, Layout, Mount, Way, grant, granted, rings_of},
+    commands::unload::remove_local,
+    exit::{Exit, Failure},
+    hook::{self, HookChoice, Point},
+    instance::Spot,
+    kernel,
+    local::{self, LoadedProgram, Netns, Object},
+};
+
+/// Names of the facts that an instance remembers.
+const FACT_OBJECT: &str = "object";
+pub(crate) const FACT_SOURCE: &str = "source";
+pub(crate) const FACT_SETTINGS: &str = "settings";
+
+/// An attachment that the plan asks for.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) iface: String,
+    pub(crate) spot: Spot,
+    pub(crate) point: Point,
+}
+
+/// Where everything of the plan shall be attached. Looks up the interfaces.
+pub(crate) fn wanted(plan: &Plan, ns: &Netns, points: &[Point]) -> Result<Vec<Wanted>> {
+    let mut wanted = Vec::new();
+    let mut add = |iface: &str, ifindex, netns| {
+        for point in points {
+            let spot = Spot { hook: point.hook, direction: point.direction, ifindex, netns };
+            wanted.push(Wanted { iface: iface.to_owned(), spot, point: *point });
+        }
+    };
+    if plan.hook == HookChoice::Tracepoint {
+        add("", 0, 0);
+    }
+    for iface in &plan.ifaces {
+        add(iface, ns.ifindex(iface)?, ns.inode());
+    }
+    Ok(wanted)
+}
+
+/// The points of the plan on this kernel.
+pub(crate) fn points(plan: &Plan) -> Result<Vec<Point>> {
+    let has_tcx = kernel::has_tcx()?;
+    if plan.hook == HookChoice::Tcx && !has_tcx {
+        return Err(Failure::new(
+            Exit::Kernel,
+            "this kernel has no TCX, which came with Linux 6.6 (use --hook tc)",
+        ));
+    }
+    Ok(hook::points(plan.hook, has_tcx))
+}
+
+/// What a choice of hook means that is not obvious.
+pub(crate) fn hook_notes(plan: &Plan, points: &[Point]) -> Vec<String> {
+    let egress = points.iter().find(|p| p.direction == hook::Direction::Egress);
+    match (plan.hook, egress) {
+        (HookChoice::Xdp, Some(egress)) => vec![format!(
+            "xdp sees ingress only; egress is watched by {}, so that lookups are whole",
+            egress.hook
+        )],
+        _ => Vec::new(),
+    }
+}
+
+async fn object(origin: &LocalOrigin) -> Result<Object> {
+    match origin {
+        LocalOrigin::BuiltIn => Ok(Object::builtin()),
+        LocalOrigin::File(path) => Object::file(path),
+        LocalOrigin::Image { .. } => Err(anyhow::anyhow!("pending")),
+    }
+}
+
+/// Loads, attaches and hands over. What fails half-way is undone.
+pub(crate) async fn load(plan: &Plan, origin: &LocalOrigin) -> Result<Summary> {
+    let group = Group::named(&plan.group)?;
+    let ns = Netns::open(plan.netns.as_deref())?;
+    let points = points(plan)?;
+    let wanted = wanted(plan, &ns, &points)?;
+    let object = object(origin).await?;
+    let _mount = Mount::ensure(&plan.root)?;
+    let layout = Layout::new(&plan.root, &plan.instance);
+    let mut notes = hook_notes(plan, &points);
+    let was_loaded = match layout.way() {
+        None => false,
+        Some(Way::Local) if layout.is_complete() => {
+            check_same(&layout, &object, plan, &points)?;
+            true
+        }
+        Some(Way::Local) => {
+            remove_local(&layout)?;
+            notes.push(format!("removed what an interrupted load of {} had left behind", plan.instance));
+            false
+        }
+        Some(way) => return Err(other_way(plan, way)),
+    };
+    let mut undo = Undo::new(&layout, was_loaded);
+    let programs = if was_loaded {
+        local::loaded(&layout)?
+    } else {
+        layout.make(Way::Local)?;
+        let programs = local::load(&layout, &object, &hook::programs(&points), &plan.settings)?;
+        layout.remember(Way::Local, FACT_OBJECT, &object.digest())?;
+        layout.remember(Way::Local, FACT_SOURCE, &object.source)?;
+        layout.remember(Way::Local, FACT_SETTINGS, &plan.settings.fact())?;
+        programs
+    };
+    let attached = attach_missing(&layout, &ns, &wanted, &programs, plan.priority, &mut undo)?;
+    let rings = rings_of(programs.iter().map(|p| p.map_ids.as_slice()))?;
+    let outcome = grant(&layout, &rings, &group)?;
+    undo.forget();
+    let rings = granted(&layout)?.into_iter().map(|handed| handed.folder).collect();
+    Ok(Summary {
+        instance: plan.instance.clone(),
+        way: Way::Local,
+        source: layout.recall(Way::Local, FACT_SOURCE).unwrap_or(object.source),
+        programs,
+        was_loaded,
+        attached,
+        granted: outcome,
+        rings,
+        group,
+        notes,
+    })
+}
+
+fn attach_missing(
+    layout: &Layout,
+    ns: &Netns,
+    wanted: &[Wanted],
+    programs: &[LoadedProgram],
+    priority: u16,
+    undo: &mut Undo<'_>,
+) -> Result<Vec<Attached>> {
+    let mut attached = Vec::new();
+    for Wanted { iface, spot, point } in wanted {
+        let id = programs.iter().find(|p| p.name == point.program).map_or(0, |p| p.id);
+        if local::is_attached(layout, ns, iface, spot, id)? {
+            continue;
+        }
+        undo.spots.push((*spot, id));
+        local::attach(layout, ns, iface, spot, point, priority)?;
+        attached.push(Attached { iface: iface.clone(), hook: spot.hook, direction: spot.direction });
+    }
+    Ok(attached)
+}
+
+/// Refuses to load something else over an instance.
+fn check_same(layout: &Layout, object: &Object, plan: &Plan, points: &[Point]) -> Result<()> {
+    let instance = &plan.instance;
+    let differs = |what: String| {
+        let message = format!(
+            "{instance} is loaded with {what} (run: sudo dns-tracectl unload --instance {instance}, \
+             or give this one another name with --instance)"
+        );
+        Err(Failure::new(Exit::Runtime, message))
+    };
+    let recall = |name| layout.recall(Way::Local, name).unwrap_or_else(|| "nothing known".to_owned());
+    if recall(FACT_OBJECT) != object.digest() {
+        return differs(format!("another object: {}", recall(FACT_SOURCE)));
+    }
+    if recall(FACT_SETTINGS) != plan.settings.fact() {
+        return differs(format!("other settings: {}", recall(FACT_SETTINGS)));
+    }
+    let have = bundle::names(&layout.programs())?;
+    if hook::programs(points).iter().any(|name| !have.iter().any(|h| h == name)) {
+        return differs(format!("the programs of another hook: {}", have.join(", ")));
+    }
+    Ok(())
+}
+
+/// Refuses to load over an instance that was loaded another way.
+pub(crate) fn other_way(plan: &Plan, way: Way) -> anyhow::Error {
+    let (instance, way) = (&plan.instance, match way {
+        Way::Local => "without bpfman",
+        Way::Bpfman => "through bpfman",
+        Way::Granted => "by bpfman's own command",
+    });
+    Failure::new(
+        Exit::Runtime,
+        format!(
+            "{instance} is loaded {way} (run: sudo dns-tracectl unload --instance {instance}, \
+             or give this one another name with --instance)"
+        ),
+    )
+}
+
+/// Takes back what was done so far, unless told to forget it.
+#[derive(Debug)]
+struct Undo<'a> {
+    layout: Option<&'a Layout>,
+    whole: bool,
+    spots: Vec<(Spot, u32)>,
+}
+
+impl<'a> Undo<'a> {
+    const fn new(layout: &'a Layout, was_loaded: bool) -> Self {
+        Self { layout: Some(layout), whole: !was_loaded, spots: Vec::new() }
+    }
+
+    fn forget(&mut self) {
+        self.layout = None;
+    }
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        let Some(layout) = self.layout else { return };
+        // The error that brought us here is the one to report; what this cannot remove the next
+        // run finds and names.
+        if self.whole {
+            let _ = remove_local(layout);
+            return;
+        }
+        for (spot, id) in self.spots.iter().rev() {
+            let _ = local::detach(layout, spot, Some(*id));
+        }
+    }
+}

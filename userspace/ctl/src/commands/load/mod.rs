@@ -1,0 +1,97 @@
+//! `load`: programs into the kernel, links to interfaces, pins to the group.
+
+mod local;
+mod plan;
+mod settings;
+mod summary;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{ValueEnum, builder::RangedU64ValueParser};
+
+pub(crate) use local::{FACT_SETTINGS, FACT_SOURCE, Wanted, hook_notes, other_way, points, wanted};
+pub(crate) use plan::Plan;
+pub(crate) use settings::Settings;
+pub(crate) use summary::{Attached, Summary};
+
+use crate::{cli, hook::HookChoice, report::Report};
+
+/// Arguments of `load`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Image with the programs, such as quay.io/acme/dns-trace:0.1.0
+    #[arg(long, value_name = "REF", help_heading = "Where the programs come from")]
+    pub(crate) image: Option<String>,
+    /// Load without bpfman; the built-in object unless --object or --image is given
+    #[arg(long, help_heading = "Where the programs come from")]
+    pub(crate) local: bool,
+    /// Object file; without --local as bpfman sees it
+    #[arg(long, value_name = "FILE", conflicts_with = "image", help_heading = "Where the programs come from")]
+    pub(crate) object: Option<PathBuf>,
+    /// When to ask the registry
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", requires = "image", help_heading = "Where the programs come from")]
+    pub(crate) pull_policy: Pull,
+    /// User name for the registry
+    #[arg(long, value_name = "NAME", requires_all = ["image", "password_stdin"], help_heading = "Where the programs come from")]
+    pub(crate) username: Option<String>,
+    /// Read the password for the registry from standard input
+    #[arg(long, requires = "username", help_heading = "Where the programs come from")]
+    pub(crate) password_stdin: bool,
+    #[command(flatten)]
+    pub(crate) daemon: cli::Daemon,
+
+    /// Interface to watch; may be given several times, or several with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Where to attach")]
+    pub(crate) iface: Vec<String>,
+    /// Network namespace of the interfaces: a name of `ip netns`, or a path
+    #[arg(long, value_name = "NAME|PATH", help_heading = "Where to attach")]
+    pub(crate) netns: Option<String>,
+    /// Kind of hook
+    #[arg(long, value_enum, default_value_t, help_heading = "Where to attach")]
+    pub(crate) hook: HookChoice,
+    /// Place among other programs: lower runs first. With --local and tcx, which has no numbers:
+    /// first below 500, else last
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = RangedU64ValueParser::<u16>::new().range(1..=1000), help_heading = "Where to attach")]
+    pub(crate) priority: u16,
+    /// Outcomes of our program after which later programs run (xdp and tc through bpfman). The
+    /// default lets all others run
+    #[arg(long, value_name = "ACTION", value_delimiter = ',', conflicts_with = "local", help_heading = "Where to attach")]
+    pub(crate) proceed_on: Vec<String>,
+
+    /// Ports that carry DNS, up to 8
+    #[arg(long, value_name = "PORT,…", default_value_t, help_heading = "What to capture")]
+    pub(crate) ports: settings::Ports,
+    /// Bytes to copy of each message at most
+    #[arg(long, value_name = "BYTES", default_value_t = dns_trace_event::PAYLOAD_MAX, value_parser = RangedU64ValueParser::<u32>::new().range(1..=u64::from(dns_trace_event::PAYLOAD_MAX)), help_heading = "What to capture")]
+    pub(crate) snap_len: u32,
+
+    #[command(flatten)]
+    pub(crate) bundle: cli::Bundle,
+    #[command(flatten)]
+    pub(crate) readers: cli::Readers,
+}
+
+/// When to ask the registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pull {
+    /// on every load
+    Always,
+    /// unless bpfman has pulled that tag before
+    #[default]
+    IfNotPresent,
+    /// never
+    Never,
+}
+
+/// Loads what the arguments say.
+pub(crate) async fn run(args: Args) -> Result<Report> {
+    let plan = Plan::try_from(args)?;
+    crate::kernel::need_root("loading programs")?;
+    crate::kernel::need_btf()?;
+    let summary = match &plan.origin {
+        plan::Origin::Local(origin) => local::load(&plan, origin).await?,
+        plan::Origin::Daemon { socket, source } => crate::daemon::load(&plan, socket, source).await?,
+    };
+    Ok(Report::new(summary.to_string()))
+}

@@ -1,0 +1,91 @@
+//! Read-only globals of the object: what to capture.
+
+use std::{fmt, str::FromStr};
+
+use dns_trace_event::{DEFAULT_PORTS, PORTS_MAX};
+
+/// Ports that carry DNS, unused slots 0 and last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ports(pub(crate) [u16; PORTS_MAX]);
+
+/// What the loader writes into the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// `DNS_PORTS`.
+    pub(crate) ports: [u16; PORTS_MAX],
+    /// `DNS_SNAP_LEN`, in bytes.
+    pub(crate) snap_len: u32,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self(DEFAULT_PORTS)
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let used: Vec<String> = self.0.iter().filter(|p| **p != 0).map(u16::to_string).collect();
+        f.write_str(&used.join(","))
+    }
+}
+
+impl FromStr for Ports {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut ports = Vec::new();
+        for field in text.split(',') {
+            let port: u16 = field.trim().parse().ok().filter(|p| *p != 0).ok_or_else(|| {
+                format!("{} is no port: give numbers from 1 to 65535, separated by commas", field.escape_debug())
+            })?;
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
+        }
+        if ports.len() > PORTS_MAX {
+            return Err(format!("{} ports are too many: at most {PORTS_MAX}", ports.len()));
+        }
+        ports.resize(PORTS_MAX, 0);
+        ports.try_into().map(Self).map_err(|_| "too many ports".to_owned())
+    }
+}
+
+impl Settings {
+    /// The ports as bytes in the machine's order.
+    pub(crate) fn ports_bytes(&self) -> Vec<u8> {
+        self.ports.iter().flat_map(|p| p.to_ne_bytes()).collect()
+    }
+
+    /// One line that tells two settings apart.
+    pub(crate) fn fact(&self) -> String {
+        format!("ports {}, snap length {}", Ports(self.ports), self.snap_len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_fill_their_slots() {
+        assert_eq!("53".parse::<Ports>().unwrap().0, [53, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!("5353,53,5353".parse::<Ports>().unwrap().0, [5353, 53, 0, 0, 0, 0, 0, 0]);
+        assert_eq!("1,2,3,4,5,6,7,8".parse::<Ports>().unwrap().0, [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(Ports::default().to_string().parse(), Ok(Ports::default()));
+    }
+
+    #[test]
+    fn what_is_no_port_is_refused() {
+        for bad in ["", "0", "65536", "-1", "53,", "dns", "53 5353", "1,2,3,4,5,6,7,8,9"] {
+            assert!(bad.parse::<Ports>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_in_the_machines_order() {
+        let settings = Settings { ports: Ports::default().0, snap_len: 4096 };
+        assert_eq!(settings.ports_bytes()[..2], 53u16.to_ne_bytes());
+        assert_eq!(settings.ports_bytes().len(), 16);
+    }
+}

@@ -1,0 +1,28 @@
+//! One file a command, with its arguments and what it does.
+
+pub(crate) mod doctor;
+pub(crate) mod grant;
+pub(crate) mod load;
+pub(crate) mod status;
+pub(crate) mod unload;
+
+use anyhow::Result;
+
+pub(crate) use load::Settings;
+
+use crate::{
+    cli::{Cli, Command},
+    report::Report,
+};
+
+/// Runs the command.
+pub(crate) async fn run(cli: Cli) -> Result<Report> {
+    match cli.command {
+        Command::Load(args) => load::run(args).await,
+        Command::Grant(args) => grant::run(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Unload(args) => unload::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
+
+    }
+}

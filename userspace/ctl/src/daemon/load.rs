@@ -1,0 +1,243 @@
+//! `load` through the daemon.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::{Context, Result};
+use dns_trace_bpfman::{
+    Attach, Client, Direction as Towards, Load, LoadProgram, Place, Program, ProgramType, Source,
+};
+use dns_trace_event::{ABI_VERSION, GLOBAL_PORTS, GLOBAL_SNAP_LEN};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{META_ABI, META_INSTANCE, described, link_at, link_note, live_links, programs_of, unload_programs};
+use crate::{
+    bundle::{Group, Layout, Mount, RingMaps, Way, grant, granted, remove_instance, rings_of},
+    commands::load::{Attached, FACT_SETTINGS, FACT_SOURCE, Plan, Summary, Wanted, hook_notes, other_way, points, wanted},
+    exit::{Exit, Failure},
+    hook::{self, Direction, Hook, Point},
+    local::Netns,
+};
+
+/// Loads, attaches and hands over. What fails half-way is undone, also in the daemon.
+pub(crate) async fn load(plan: &Plan, socket: &Path, source: &Source) -> Result<Summary> {
+    let client = Client::new(socket);
+    client.probe().await?;
+    let group = Group::named(&plan.group)?;
+    let ns = Netns::open(plan.netns.as_deref())?;
+    let points = points(plan)?;
+    let wanted = wanted(plan, &ns, &points)?;
+    let _mount = Mount::ensure(&plan.root)?;
+    let layout = Layout::new(&plan.root, &plan.instance);
+    let job = Job { plan, client: &client, layout: &layout, ns: &ns, source, group: &group };
+
+    let there = programs_of(&client, &plan.instance).await?;
+    let mut notes = hook_notes(plan, &points);
+    if layout.way() == Some(Way::Bpfman) && layout.is_complete() && !there.is_empty() {
+        job.check_same(&there, &points)?;
+        let mut new = Vec::new();
+        return match interruptible(job.attach_missing(&there, &wanted, &mut new)).await {
+            Ok(attached) => job.hand_over(&there, attached, true, notes),
+            Err(error) => {
+                for link in new {
+                    // The error above is the one to report.
+                    let _ = client.detach(link).await;
+                }
+                Err(error)
+            }
+        };
+    }
+    match layout.way() {
+        None | Some(Way::Bpfman) => {}
+        Some(way) => return Err(other_way(plan, way)),
+    }
+    if !there.is_empty() || layout.way().is_some() {
+        unload_programs(&client, &plan.instance).await?;
+        remove_instance(&layout)?;
+        notes.push(format!("removed what an interrupted load of {} had left behind", plan.instance));
+    }
+    let result = interruptible(job.fresh(&points, &wanted, notes)).await;
+    if result.is_err() {
+        // The error above is the one to report. Looked up in the daemon, since a call that broke
+        // may have been carried out.
+        let _ = unload_programs(&client, &plan.instance).await;
+        let _ = remove_instance(&layout);
+    }
+    result
+}
+
+/// Ends the work at SIGINT or SIGTERM, so that what was done so far can be undone.
+async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut int = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+    let mut term = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    tokio::select! {
+        result = work => result,
+        _ = int.recv() => Err(Failure::new(Exit::Runtime, "interrupted; everything was undone")),
+        _ = term.recv() => Err(Failure::new(Exit::Runtime, "terminated; everything was undone")),
+    }
+}
+
+struct Job<'a> {
+    plan: &'a Plan,
+    client: &'a Client,
+    layout: &'a Layout,
+    ns: &'a Netns,
+    source: &'a Source,
+    group: &'a Group,
+}
+
+impl Job<'_> {
+    async fn fresh(&self, points: &[Point], wanted: &[Wanted], notes: Vec<String>) -> Result<Summary> {
+        let names = hook::programs(points);
+        let programs = self.load_sharing(&names).await?;
+        for ring in rings_of(programs.iter().map(|p| p.map_ids.as_slice()))? {
+            ring.check_abi()?;
+        }
+        self.layout.make(Way::Bpfman)?;
+        self.layout.remember(Way::Bpfman, FACT_SOURCE, &source_text(self.source))?;
+        self.layout.remember(Way::Bpfman, FACT_SETTINGS, &self.plan.settings.fact())?;
+        let attached = self.attach_missing(&programs, wanted, &mut Vec::new()).await?;
+        self.hand_over(&programs, attached, false, notes)
+    }
+
+    /// Loads the programs so that they share their maps, if this daemon can do that: 0.6.0 shares
+    /// within one request; its successor with the program that `map_owner_id` names.
+    async fn load_sharing(&self, names: &[&str]) -> Result<Vec<Program>> {
+        let together = self.client.load(&self.request(names, None)).await?;
+        let rings = rings_of(together.iter().map(|p| p.map_ids.as_slice()))?;
+        let (Some(owner), true) = (together.first().map(|p| p.id), rings.len() > 1) else {
+            return Ok(together);
+        };
+        for program in together.iter().skip(1) {
+            self.client.unload(program.id).await?;
+        }
+        let rest = names.get(1..).unwrap_or_default();
+        let mut programs: Vec<Program> = together.into_iter().take(1).collect();
+        programs.extend(self.client.load(&self.request(rest, Some(owner))).await?);
+        Ok(programs)
+    }
+
+    fn request(&self, names: &[&str], map_owner_id: Option<u32>) -> Load {
+        let settings = &self.plan.settings;
+        let program = |name: &&str| LoadProgram { name: (*name).to_owned(), program_type: program_type(name) };
+        Load {
+            source: self.source.clone(),
+            programs: names.iter().map(program).collect(),
+            global_data: BTreeMap::from([
+                (GLOBAL_PORTS.to_owned(), settings.ports_bytes()),
+                (GLOBAL_SNAP_LEN.to_owned(), settings.snap_len.to_ne_bytes().to_vec()),
+            ]),
+            metadata: BTreeMap::from([
+                (META_INSTANCE.to_owned(), self.plan.instance.to_string()),
+                (META_ABI.to_owned(), ABI_VERSION.to_string()),
+                (Load::APPLICATION.to_owned(), "dns-trace".to_owned()),
+            ]),
+            map_owner_id,
+        }
+    }
+
+    async fn attach_missing(&self, programs: &[Program], wanted: &[Wanted], new: &mut Vec<u32>) -> Result<Vec<Attached>> {
+        let live = live_links(programs);
+        let mut attached = Vec::new();
+        for Wanted { iface, spot, point } in wanted {
+            if link_at(self.layout, spot).is_some_and(|link| live.contains(&link)) {
+                continue;
+            }
+            let path = self.layout.link(Way::Bpfman, spot);
+            if std::fs::symlink_metadata(&path).is_ok() {
+                std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+            let id = programs
+                .iter()
+                .find(|p| p.managed.as_ref().is_some_and(|m| m.name == point.program))
+                .map(|p| p.id)
+                .with_context(|| format!("bpfman did not load the program {}", point.program))?;
+            let link = self.client.attach(id, &self.place(iface, point)).await?;
+            new.push(link);
+            std::os::unix::fs::symlink(link_note(link), &path)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            attached.push(Attached { iface: iface.clone(), hook: spot.hook, direction: spot.direction });
+        }
+        Ok(attached)
+    }
+
+    fn place(&self, iface: &str, point: &Point) -> Attach {
+        let place = Place {
+            iface: iface.to_owned(),
+            priority: i32::from(self.plan.priority),
+            netns: self.ns.path().map(Path::to_owned),
+        };
+        let direction = match point.direction {
+            Direction::Ingress => Towards::Ingress,
+            Direction::Egress => Towards::Egress,
+        };
+        match (point.hook, point.hook.tracepoint()) {
+            (_, Some((category, name))) => Attach::Tracepoint(format!("{category}/{name}")),
+            (Hook::Xdp, _) => Attach::Xdp { place, proceed_on: self.plan.proceed_on.xdp.clone() },
+            (Hook::Tc, _) => Attach::Tc { place, direction, proceed_on: self.plan.proceed_on.tc.clone() },
+            _ => Attach::Tcx { place, direction },
+        }
+    }
+
+    fn hand_over(&self, programs: &[Program], attached: Vec<Attached>, was_loaded: bool, notes: Vec<String>) -> Result<Summary> {
+        let mut notes = notes;
+        let rings: Vec<RingMaps> = rings_of(programs.iter().map(|p| p.map_ids.as_slice()))?;
+        if rings.len() > 1 {
+            notes.push(format!("this bpfman gives each program maps of its own: {} rings", rings.len()));
+        }
+        let outcome = grant(self.layout, &rings, self.group)?;
+        Ok(Summary {
+            instance: self.plan.instance.clone(),
+            way: Way::Bpfman,
+            source: source_text(self.source),
+            programs: described(programs.to_vec()),
+            was_loaded,
+            attached,
+            granted: outcome,
+            rings: granted(self.layout)?.into_iter().map(|handed| handed.folder).collect(),
+            group: self.group.clone(),
+            notes,
+        })
+    }
+
+    /// Refuses to load something else over an instance.
+    fn check_same(&self, there: &[Program], points: &[Point]) -> Result<()> {
+        let instance = &self.plan.instance;
+        let differs = |what: String| {
+            let message = format!(
+                "{instance} is loaded with {what} (run: sudo dns-tracectl unload --instance {instance}, \
+                 or give this one another name with --instance)"
+            );
+            Err(Failure::new(Exit::Runtime, message))
+        };
+        let recall = |name| self.layout.recall(Way::Bpfman, name).unwrap_or_else(|| "nothing known".to_owned());
+        if recall(FACT_SOURCE) != source_text(self.source) {
+            return differs(format!("another image: {}", recall(FACT_SOURCE)));
+        }
+        if recall(FACT_SETTINGS) != self.plan.settings.fact() {
+            return differs(format!("other settings: {}", recall(FACT_SETTINGS)));
+        }
+        let have: Vec<&str> = there.iter().filter_map(|p| Some(p.managed.as_ref()?.name.as_str())).collect();
+        if hook::programs(points).iter().any(|name| !have.contains(name)) {
+            return differs(format!("the programs of another hook: {}", have.join(", ")));
+        }
+        Ok(())
+    }
+}
+
+/// How the daemon shall load a program of the contract.
+fn program_type(name: &str) -> ProgramType {
+    match name {
+        dns_trace_event::PROG_XDP => ProgramType::Xdp,
+        dns_trace_event::PROG_TC_INGRESS | dns_trace_event::PROG_TC_EGRESS => ProgramType::Tc,
+        dns_trace_event::PROG_DEV_QUEUE | dns_trace_event::PROG_RECEIVE_SKB => ProgramType::Tracepoint,
+        _ => ProgramType::Tcx,
+    }
+}
+
+/// A source in words.
+pub(super) fn source_text(source: &Source) -> String {
+    match source {
+        Source::Image(image) => image.url.clone(),
+        Source::File(path) => path.display().to_string(),
+    }
+}

@@ -1,0 +1,107 @@
+//! The way through the bpfman daemon. It keeps the programs; what it does not tell (where a link
+//! leads) is remembered beside the pins.
+
+mod load;
+
+use std::path::Path;
+
+use anyhow::Result;
+use dns_trace_bpfman::{Client, Error, Filter, Program};
+use dns_trace_event::CAPTURE_PROGRAMS;
+
+pub(crate) use load::load;
+
+use crate::{
+    bundle::{Layout, Way, note, remove_instance},
+    instance::{Instance, Spot},
+    local::{self, LoadedProgram},
+};
+
+/// Metadata key of our programs: the instance.
+const META_INSTANCE: &str = "dns-trace.instance";
+/// Metadata key of our programs: the ABI.
+const META_ABI: &str = "dns-trace.abi";
+
+/// The programs that the daemon loaded for an instance.
+async fn programs_of(client: &Client, instance: &Instance) -> Result<Vec<Program>, Error> {
+    let metadata = [(META_INSTANCE.to_owned(), instance.to_string())].into();
+    client.list(&Filter { include_foreign: false, metadata }).await
+}
+
+fn described(programs: Vec<Program>) -> Vec<LoadedProgram> {
+    let describe = |p: Program| LoadedProgram {
+        name: p.managed.map_or(p.kernel_name, |m| m.name),
+        id: p.id,
+        tag: String::new(),
+        map_ids: p.map_ids,
+    };
+    LoadedProgram::with_tags(programs.into_iter().map(describe).collect())
+}
+
+/// The programs of an instance that this tool loaded through the daemon.
+pub(crate) async fn of_instance(layout: &Layout, socket: &Path) -> Result<Vec<LoadedProgram>> {
+    Ok(described(programs_of(&Client::new(socket), layout.instance()).await?))
+}
+
+/// The dns-trace programs that bpfman's own command loaded, or, for an instance that was granted
+/// before, those of them that it shows.
+pub(crate) async fn by_hand(layout: &Layout, socket: &Path) -> Result<Vec<LoadedProgram>> {
+    let ours = |p: &Program| {
+        p.managed.as_ref().is_some_and(|m| {
+            CAPTURE_PROGRAMS.contains(&m.name.as_str())
+                && m.metadata.get(META_INSTANCE).is_none_or(|i| i == layout.instance().as_str())
+        })
+    };
+    let mut programs = Client::new(socket).list(&Filter::default()).await?;
+    programs.retain(ours);
+    programs.sort_by_key(|p| p.id);
+    Ok(described(programs))
+}
+
+/// Ids of the links that the daemon still has, program by program.
+fn live_links(programs: &[Program]) -> Vec<u32> {
+    programs.iter().filter_map(|p| p.managed.as_ref()).flat_map(|m| m.links.iter().copied()).collect()
+}
+
+/// What stands in bpffs for a link of the daemon.
+fn link_note(link: u32) -> String {
+    format!("link-{link}")
+}
+
+/// The daemon's id of the link at a spot.
+fn link_at(layout: &Layout, spot: &Spot) -> Option<u32> {
+    note(&layout.link(Way::Bpfman, spot))?.strip_prefix("link-")?.parse().ok()
+}
+
+/// Unloads the programs of an instance and removes its pins.
+pub(crate) async fn unload(layout: &Layout, socket: &Path) -> Result<Vec<String>> {
+    let client = Client::new(socket);
+    let ids = unload_programs(&client, layout.instance()).await?;
+    remove_instance(layout)?;
+    local::wait_gone(&ids)?;
+    Ok(Vec::new())
+}
+
+async fn unload_programs(client: &Client, instance: &Instance) -> Result<Vec<u32>, Error> {
+    let programs = programs_of(client, instance).await?;
+    let ids: Vec<u32> = programs.iter().map(|p| p.id).collect();
+    for id in &ids {
+        client.unload(*id).await?;
+    }
+    Ok(ids)
+}
+
+/// Unloads programs of an instance whose pins are gone; `None` if there are none. A daemon that is
+/// not there has none.
+pub(crate) async fn unload_leftovers(layout: &Layout, socket: &Path) -> Result<Option<Vec<String>>> {
+    let client = Client::new(socket);
+    match unload_programs(&client, layout.instance()).await {
+        Ok(ids) if ids.is_empty() => Ok(None),
+        Ok(ids) => {
+            local::wait_gone(&ids)?;
+            Ok(Some(vec!["its pins were gone before".to_owned()]))
+        }
+        Err(Error::NotRunning { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

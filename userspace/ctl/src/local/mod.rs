@@ -1,0 +1,12 @@
+//! `load --local`: programs and links through aya, without a daemon, pinned in the bundle's bpffs.
+
+mod attach;
+mod netns;
+mod object;
+mod programs;
+mod tc;
+
+pub(crate) use attach::{Detached, Neighbour, attach, detach, is_attached, neighbours, wait_gone};
+pub(crate) use netns::Netns;
+pub(crate) use object::Object;
+pub(crate) use programs::{LoadedProgram, load, loaded};

@@ -1,0 +1,77 @@
+//! The object that `load --local` loads: the built-in one, a file, or one out of an image.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use dns_trace_bytecode::OBJECT_NATIVE;
+use sha2::{Digest, Sha256};
+
+use crate::exit::{Exit, Failure};
+
+/// Largest object that is read; ours has some tens of kilobytes.
+const SIZE_MAX: u64 = 16 << 20;
+
+/// An object and where it came from.
+#[derive(Debug)]
+pub(crate) struct Object {
+    /// The ELF file.
+    pub(crate) bytes: Vec<u8>,
+    /// Origin in words.
+    pub(crate) source: String,
+}
+
+impl Object {
+    /// The object that was built into this program.
+    pub(crate) fn builtin() -> Self {
+        Self { bytes: OBJECT_NATIVE.to_vec(), source: "built-in".to_owned() }
+    }
+
+    /// An object from a file.
+    pub(crate) fn file(path: &Path) -> Result<Self> {
+        let size = std::fs::metadata(path).map(|m| m.len());
+        let bytes = match size {
+            Ok(size) if size > SIZE_MAX => {
+                let message = format!("{} is no BPF object: it has {size} bytes", path.display());
+                return Err(Failure::new(Exit::Object, message));
+            }
+            size => size.and_then(|_| std::fs::read(path)),
+        };
+        let bytes = bytes.map_err(|error| {
+            let message = format!("cannot read the object {}: {error}", path.display());
+            let exit = match error.kind() {
+                std::io::ErrorKind::NotFound => Exit::Missing,
+                std::io::ErrorKind::PermissionDenied => Exit::Permission,
+                _ => Exit::Runtime,
+            };
+            Failure::new(exit, message)
+        })?;
+        let path = std::path::absolute(path).context("cannot tell the current folder")?;
+        Ok(Self { bytes, source: path.display().to_string() })
+    }
+
+    /// `sha256:` and the digest of the bytes.
+    pub(crate) fn digest(&self) -> String {
+        let hex: String = Sha256::digest(&self.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("sha256:{hex}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_those_of_sha256sum() {
+        let object = Object { bytes: b"abc".to_vec(), source: String::new() };
+        assert_eq!(
+            object.digest(),
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn files_that_are_not_there_are_missing() {
+        let error = Object::file(Path::new("/no/such.o")).unwrap_err();
+        assert_eq!(crate::exit::code_of(&error), Exit::Missing);
+    }
+}

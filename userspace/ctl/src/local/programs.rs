@@ -1,0 +1,165 @@
+//! Programs of an instance: loaded into the kernel through aya and pinned, and found again.
+
+use anyhow::{Context, Result};
+use aya::{
+    Btf, EbpfError, EbpfLoader, VerifierLogLevel,
+    maps::Map,
+    programs::{Program, ProgramError, ProgramInfo, loaded_programs},
+};
+use dns_trace_event::{ABI_VERSION, GLOBAL_PORTS, GLOBAL_SNAP_LEN, MAP_CONTROL};
+
+use super::Object;
+use crate::{
+    bundle::Layout,
+    commands::Settings,
+    exit::{Exit, Failure},
+};
+
+/// A program in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct LoadedProgram {
+    /// Name.
+    pub(crate) name: String,
+    /// Kernel id.
+    pub(crate) id: u32,
+    /// Tag, as `bpftool prog` shows it; empty if the kernel does not know the program any more.
+    pub(crate) tag: String,
+    /// Kernel ids of its maps.
+    #[serde(skip)]
+    pub(crate) map_ids: Vec<u32>,
+}
+
+impl LoadedProgram {
+    fn new(name: &str, info: &ProgramInfo) -> Result<Self> {
+        let map_ids = info
+            .map_ids()
+            .with_context(|| format!("cannot look up the maps of the program {name}"))?
+            .unwrap_or_default();
+        Ok(Self { name: name.to_owned(), id: info.id(), tag: format!("{:016x}", info.tag()), map_ids })
+    }
+
+    /// The programs with these names and ids; the tag comes from the kernel.
+    pub(crate) fn with_tags(mut programs: Vec<Self>) -> Vec<Self> {
+        for info in loaded_programs().filter_map(Result::ok) {
+            for program in programs.iter_mut().filter(|p| p.id == info.id()) {
+                program.tag = format!("{:016x}", info.tag());
+            }
+        }
+        programs
+    }
+}
+
+/// Loads the named programs of the object and pins them. The maps live as long as the pins.
+pub(crate) fn load(layout: &Layout, object: &Object, names: &[&str], settings: &Settings) -> Result<Vec<LoadedProgram>> {
+    let btf = Btf::from_sys_fs().map_err(|error| {
+        let message = format!("the kernel shows no BTF at /sys/kernel/btf/vmlinux: {error} (boot a kernel with CONFIG_DEBUG_INFO_BTF=y)");
+        Failure::new(Exit::Kernel, message)
+    })?;
+    let mut ebpf = EbpfLoader::new()
+        .btf(Some(&btf))
+        .verifier_log_level(VerifierLogLevel::DEBUG)
+        .override_global(GLOBAL_PORTS, &settings.ports, true)
+        .override_global(GLOBAL_SNAP_LEN, &settings.snap_len, true)
+        .load(&object.bytes)
+        .map_err(|error| refused(object, error))?;
+    check_abi(object, ebpf.map(MAP_CONTROL))?;
+    for name in names {
+        let program = ebpf
+            .program_mut(name)
+            .ok_or_else(|| not_ours(object, &format!("it has no program {name}")))?;
+        load_one(program).map_err(|error| verifier(name, error))?;
+        let pin = layout.program(name);
+        program.pin(&pin).with_context(|| format!("cannot pin the program {}", pin.display()))?;
+    }
+    loaded(layout)
+}
+
+fn not_ours(object: &Object, why: &str) -> anyhow::Error {
+    Failure::new(
+        Exit::Object,
+        format!("{} is not a dns-trace object: {why} (check the file or image)", object.source),
+    )
+}
+
+fn check_abi(object: &Object, control: Option<&Map>) -> Result<()> {
+    let Some(Map::Array(control)) = control else {
+        return Err(not_ours(object, &format!("it has no map {MAP_CONTROL}")));
+    };
+    let abi = control
+        .info()
+        .and_then(|info| aya::maps::MapData::from_id(info.id()))
+        .and_then(|data| aya::maps::Array::<_, u64>::try_from(Map::Array(data)))
+        .map_err(|error| not_ours(object, &error.to_string()))?
+        .len();
+    if abi == u32::from(ABI_VERSION) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Object,
+        format!(
+            "{} has ABI {abi}, this dns-tracectl has ABI {ABI_VERSION} \
+             (use an object of the same release as dns-tracectl, or update dns-tracectl)",
+            object.source
+        ),
+    ))
+}
+
+/// What stands in the way of an object, by what kind of thing it is.
+fn refused(object: &Object, error: EbpfError) -> anyhow::Error {
+    match error {
+        EbpfError::ParseError(error) => not_ours(object, &error.to_string()),
+        EbpfError::BtfError(_) | EbpfError::RelocationError(_) | EbpfError::NoBTF
+        | EbpfError::UnexpectedPinningType { .. } => {
+            not_ours(object, &crate::exit::one_line(&anyhow::Error::new(error)))
+        }
+        EbpfError::BtfRelocationError(error) => Failure::new(
+            Exit::Kernel,
+            format!("this kernel's types do not fit the object: {}", crate::exit::one_line(&error.into())),
+        ),
+        EbpfError::MapError(error) => anyhow::Error::new(error).context("cannot make the maps of the object"),
+        other => anyhow::Error::new(other).context(format!("cannot load {}", object.source)),
+    }
+}
+
+fn load_one(program: &mut Program) -> Result<(), ProgramError> {
+    match program {
+        Program::SchedClassifier(program) => program.load(),
+        Program::Xdp(program) => program.load(),
+        Program::TracePoint(program) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+/// A refusal of the kernel, with the last line of the verifier's log, which tells the reason.
+fn verifier(name: &str, error: ProgramError) -> anyhow::Error {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let reason = log
+                .lines()
+                .map(str::trim)
+                .rfind(|l| !l.is_empty() && !l.starts_with("processed ") && !l.starts_with("verification time") && !l.starts_with("stack depth"))
+                .unwrap_or("no reason given");
+            let exit = match io_error.kind() {
+                std::io::ErrorKind::PermissionDenied if log.trim().is_empty() => Exit::Permission,
+                _ => Exit::Kernel,
+            };
+            Failure::new(exit, format!("the kernel refuses the program {name}: {io_error}: {reason}"))
+        }
+        ProgramError::UnexpectedProgramType => {
+            Failure::new(Exit::Object, format!("the program {name} of the object is of an unexpected type"))
+        }
+        other => anyhow::Error::new(other).context(format!("cannot load the program {name}")),
+    }
+}
+
+/// The pinned programs of an instance.
+pub(crate) fn loaded(layout: &Layout) -> Result<Vec<LoadedProgram>> {
+    let mut programs = Vec::new();
+    for name in crate::bundle::names(&layout.programs())? {
+        let pin = layout.program(&name);
+        let info = ProgramInfo::from_pin(&pin).with_context(|| format!("cannot open {}", pin.display()))?;
+        programs.push(LoadedProgram::new(&name, &info)?);
+    }
+    Ok(programs)
+}
