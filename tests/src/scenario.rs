@@ -48,6 +48,18 @@ const fn scenario(name: &'static str, seconds: u64, run: fn() -> Result<()>) -> 
     }
 }
 
+const fn since(version: Version, below: Below, scenario: Scenario) -> Scenario {
+    Scenario {
+        needs: Needs::Since(version, below),
+        ..scenario
+    }
+}
+
+/// TCX, commit e420bed02507.
+const TCX: Version = (6, 6);
+/// A reader without privilege, commit c8644cd0efe7.
+const READING: Version = (5, 19);
+
 /// Every scenario, in the order in which they run.
 pub const ALL: &[Scenario] = &[
     scenario("boot", 10, scenarios::boot::sanity),
@@ -56,6 +68,71 @@ pub const ALL: &[Scenario] = &[
         "parts_registry_and_bpfman",
         60,
         scenarios::parts::registry_and_bpfman,
+    ),
+    scenario("loaders_libbpf", 60, scenarios::loaders::libbpf),
+    scenario("loaders_cilium", 60, scenarios::loaders::cilium),
+    scenario("loaders_damaged", 60, scenarios::loaders::damaged),
+    since(
+        TCX,
+        Below::Refusal(scenarios::local::tcx_is_refused),
+        scenario("local_tcx", 90, scenarios::local::tcx),
+    ),
+    since(
+        READING,
+        Below::Refusal(scenarios::local::reading_is_refused),
+        scenario("local_tc", 90, scenarios::local::tc),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("local_xdp", 90, scenarios::local::xdp),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("local_tracepoint", 90, scenarios::local::tracepoint),
+    ),
+    since(
+        TCX,
+        Below::SeenIn("local_tcx"),
+        scenario("pipeline_tcx", 120, scenarios::pipeline::tcx),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("pipeline_tc", 120, scenarios::pipeline::tc),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("pipeline_xdp", 120, scenarios::pipeline::xdp),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("pipeline_tracepoint", 120, scenarios::pipeline::tracepoint),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario(
+            "by_hand_bpfman_then_grant",
+            120,
+            scenarios::by_hand::bpfman_then_grant,
+        ),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("refusals_reader", 60, scenarios::refusals::reader),
+    ),
+    scenario("refusals_operator", 30, scenarios::refusals::operator),
+    scenario("bad_input_local", 60, scenarios::bad_input::local),
+    scenario("bad_input_daemon", 120, scenarios::bad_input::daemon),
+    scenario(
+        "bad_input_closed_pipe",
+        20,
+        scenarios::bad_input::closed_pipe,
     ),
 ];
 

@@ -1,9 +1,12 @@
 //! What scenarios are made of: namespaces, daemons, clients, and ways to run our programs.
 
+pub mod ctl;
 pub mod daemon;
 pub mod kernel;
 pub mod mute;
 pub mod names;
 pub mod net;
+pub mod reader;
 pub mod registry;
 pub mod sh;
+pub mod traffic;

@@ -1,4 +1,10 @@
 //! The scenarios themselves, a file a subject. The list is in [`crate::scenario`].
 
+pub(crate) mod bad_input;
 pub(crate) mod boot;
+pub(crate) mod by_hand;
+pub(crate) mod loaders;
+pub(crate) mod local;
 pub(crate) mod parts;
+pub(crate) mod pipeline;
+pub(crate) mod refusals;

@@ -1,0 +1,114 @@
+//! `dns-tracectl`, run as root, and what must be left when it is done: nothing.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use dns_trace_event::{BUNDLE_ROOT, CAPTURE_PROGRAMS, OBJECT_NAME};
+use serde_json::Value;
+
+use super::registry::{CA, REGISTRY};
+use super::sh::{self, Outcome, sh};
+
+/// Runs `dns-tracectl` to its end.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn ctl(words: &[&str]) -> Result<Outcome> {
+    sh::run(sh::command(&["dns-tracectl"]).args(words))
+}
+
+/// Pushes the image to the test's registry and returns its reference.
+///
+/// # Errors
+/// If that fails.
+pub fn push(tag: &str) -> Result<String> {
+    let image = format!("{REGISTRY}/dns-trace:{tag}");
+    ctl(&["image", "push", &image, "--ca-file", CA])?.ok()?;
+    Ok(image)
+}
+
+/// Pulls an image apart with other people's tools and returns the path of the object in it.
+///
+/// # Errors
+/// If the image is not as skopeo and tar expect.
+pub fn unpack_object() -> Result<String> {
+    let folder = "/tmp/lab/image";
+    ctl(&["image", "build", "--output", folder])?.ok()?;
+    let index: Value = read_json(&format!("{folder}/index.json"))?;
+    sh(&[
+        "skopeo",
+        "copy",
+        "--override-arch",
+        "amd64",
+        &format!("oci:{folder}{}", tag_of(&index)),
+        "dir:/tmp/lab/unpacked",
+    ])?;
+    let manifest = read_json("/tmp/lab/unpacked/manifest.json")?;
+    let layer = manifest
+        .pointer("/layers/0/digest")
+        .and_then(Value::as_str)
+        .context("no layer")?;
+    let layer = format!("/tmp/lab/unpacked/{}", layer.trim_start_matches("sha256:"));
+    sh(&["tar", "-xzf", &layer, "-C", "/tmp/lab"])?;
+    let object = format!("/tmp/lab/{OBJECT_NAME}");
+    ensure!(
+        Path::new(&object).exists(),
+        "the layer has no {OBJECT_NAME}"
+    );
+    Ok(object)
+}
+
+fn tag_of(index: &Value) -> String {
+    let name = index
+        .pointer("/manifests/0/annotations/org.opencontainers.image.ref.name")
+        .and_then(Value::as_str);
+    name.map(|n| format!(":{n}")).unwrap_or_default()
+}
+
+fn read_json(file: &str) -> Result<Value> {
+    let text = fs::read(file).with_context(|| format!("cannot read {file}"))?;
+    serde_json::from_slice(&text).with_context(|| format!("{file} is no JSON"))
+}
+
+/// Names of our programs that the kernel holds.
+///
+/// # Errors
+/// If bpftool fails.
+pub fn programs() -> Result<Vec<String>> {
+    let list: Value = serde_json::from_str(&sh(&["bpftool", "-j", "prog", "show"])?)
+        .context("bpftool printed no JSON")?;
+    let list = list.as_array().cloned().unwrap_or_default();
+    let names = list
+        .iter()
+        .filter_map(|p| p.get("name"))
+        .filter_map(Value::as_str);
+    Ok(names
+        .filter(|name| CAPTURE_PROGRAMS.contains(name))
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Insists that nothing of ours is left in the kernel or in bpffs. The kernel frees programs a
+/// moment after the last reference has gone, so this waits a little.
+///
+/// # Errors
+/// If something is left.
+pub fn nothing_left() -> Result<()> {
+    let mut left = Vec::new();
+    let gone = sh::wait_for("the kernel to free our programs", 5, || {
+        left = programs()?;
+        Ok(left.is_empty())
+    });
+    if gone.is_err() {
+        bail!("programs are left in the kernel: {}", left.join(", "));
+    }
+    if Path::new(BUNDLE_ROOT).is_dir() {
+        let names: Vec<_> = fs::read_dir(BUNDLE_ROOT)?
+            .filter_map(Result::ok)
+            .map(|e| e.file_name())
+            .collect();
+        ensure!(names.is_empty(), "{BUNDLE_ROOT} still holds {names:?}");
+    }
+    Ok(())
+}
