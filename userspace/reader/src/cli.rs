@@ -55,23 +55,20 @@ pub enum Command {
 /// Arguments of `watch`.
 #[derive(Clone, Debug, Args)]
 pub struct WatchArgs {
-    /// Everything that `stats` has, too.
-    #[command(flatten)]
-    pub common: CommonArgs,
     /// How to show lookups; `auto` is a table on a terminal and JSON lines otherwise.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: WatchOutput,
     /// Stop after this many have been shown.
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
+    /// Everything that `stats` has, too.
+    #[command(flatten)]
+    pub common: CommonArgs,
 }
 
 /// Arguments of `stats`.
 #[derive(Clone, Debug, Args)]
 pub struct StatsArgs {
-    /// Everything that `watch` has, too.
-    #[command(flatten)]
-    pub common: CommonArgs,
     /// How to show the counters.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: StatsOutput,
@@ -81,6 +78,9 @@ pub struct StatsArgs {
     /// Print one line, after one interval, and end.
     #[arg(long)]
     pub once: bool,
+    /// Everything that `watch` has, too.
+    #[command(flatten)]
+    pub common: CommonArgs,
 }
 
 /// How `watch` shows lookups.

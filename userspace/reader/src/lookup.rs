@@ -88,6 +88,16 @@ pub struct Dns<'a> {
 }
 
 impl Dns<'_> {
+    /// Name of the opcode, as ECS `dns.op_code` has it.
+    #[must_use]
+    pub const fn opcode_name(&self) -> &'static str {
+        // Opcodes have four bits; the rest is not assigned.
+        match self.opcode.to_mnemonic_str() {
+            Some(name) => name,
+            None => "UNASSIGNED",
+        }
+    }
+
     /// Response code, if there was a response.
     #[must_use]
     pub fn rcode(&self) -> Option<OptRcode> {

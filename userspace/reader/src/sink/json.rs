@@ -97,7 +97,7 @@ struct DnsFields<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     id: Text<u16>,
-    op_code: Text<domain::base::iana::Opcode>,
+    op_code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     question: Option<QuestionFields<'a>>,
     header_flags: FlagNames,
@@ -208,7 +208,7 @@ impl<'a> DnsFields<'a> {
                 "query"
             },
             id: Text(dns.id),
-            op_code: Text(dns.opcode),
+            op_code: dns.opcode_name(),
             question: dns
                 .qtype()
                 .zip(dns.qclass())

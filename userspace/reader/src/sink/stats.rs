@@ -56,11 +56,12 @@ impl<W: Write> StatsTicker<W> {
         if self.lines.is_multiple_of(HEADING_EVERY) {
             writeln!(
                 self.writer,
-                "{:>8} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8} {:>9} {:>8} {:>11} {:>8}",
+                "{:>8} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8} {:>9} {:>8} {:>11} {:>8}",
                 "seconds",
                 "queries",
                 "responses",
                 "lookups",
+                "shown",
                 "timeout",
                 "orphan",
                 "retrans",
@@ -74,10 +75,11 @@ impl<W: Write> StatsTicker<W> {
         let lost: u64 = kernel.lost().iter().map(|(_, count)| count).sum();
         writeln!(
             self.writer,
-            "{seconds:>8.1} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8} {:>9} {:>8} {:>11} {lost:>8}",
+            "{seconds:>8.1} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8} {:>9} {:>8} {:>11} {lost:>8}",
             reader.queries,
             reader.responses,
             reader.lookups,
+            reader.shown,
             reader.timeouts,
             reader.orphans,
             reader.retransmissions,

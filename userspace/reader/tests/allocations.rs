@@ -1,0 +1,109 @@
+//! The hot path allocates nothing: from a record to a matched lookup, and through the JSON sink.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io;
+
+use dns_trace::interface::Interfaces;
+use dns_trace::pipeline::{Options, Pipeline};
+use dns_trace::sink::json::JsonSink;
+use dns_trace::sink::{Silent, Sink};
+use domain::base::Rtype;
+use domain::base::iana::Rcode;
+
+#[path = "it/records.rs"]
+mod records;
+
+use records::{Rec, query, response};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: hands every call on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: likewise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: likewise.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of the second half of a run; the first half warms the tables up.
+fn allocations(sink: &mut dyn Sink) -> u64 {
+    let mut records = Vec::new();
+    for id in 0..1000_u16 {
+        let name = format!("host{id}.example.com");
+        let at = u64::from(id) * 1000;
+        let answers = [[192, 0, 2, 1], [192, 0, 2, 2]];
+        let reply = response(id, &name, Rtype::A, Rcode::NOERROR, &answers);
+        // Sent from one address, not two: this file uses all of `records`.
+        let ask = Rec::query(at, query(id, &name, Rtype::A));
+        records.push(
+            ask.from(records::CLIENT, 40000)
+                .to(records::SERVER, 53)
+                .bytes(),
+        );
+        records.push(
+            Rec::response(at + 500, reply)
+                .with(|header| header.cgroup_id = 1)
+                .bytes(),
+        );
+    }
+    let options = Options {
+        filter: dns_trace::filter::Filter::default(),
+        timeout_ns: 5_000_000_000,
+        max_pending: 1000,
+        count: None,
+        start_ns: 0,
+        hold_ns: 0,
+    };
+    let mut pipeline = Pipeline::new(options, sink);
+    let (warm_up, measured) = records.split_at(1000);
+    for record in warm_up {
+        pipeline.record(record, None).unwrap();
+    }
+    let before = ALLOCATIONS.with(Cell::get);
+    for record in measured {
+        pipeline.record(record, None).unwrap();
+    }
+    let after = ALLOCATIONS.with(Cell::get);
+    assert_eq!(pipeline.counts().answered, 1000);
+    after - before
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = ALLOCATIONS.with(Cell::get);
+    drop(std::hint::black_box(vec![1_u8; 100]));
+    assert_eq!(ALLOCATIONS.with(Cell::get), before + 1);
+    let cut = Rec::query(1, vec![0; 40]).cut(20);
+    assert_eq!(cut.header.captured_len, 20);
+}
+
+#[test]
+fn decode_and_match_allocate_nothing() {
+    assert_eq!(allocations(&mut Silent), 0);
+}
+
+#[test]
+fn json_lines_allocate_nothing() {
+    let mut sink = JsonSink::new(io::sink(), Interfaces::fixed(&[(2, "eth0")]));
+    assert_eq!(allocations(&mut sink), 0);
+}

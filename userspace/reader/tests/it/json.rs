@@ -1,0 +1,100 @@
+//! JSON lines and the table, character by character.
+
+use dns_trace::interface::Interfaces;
+use dns_trace::pipeline::Pipeline;
+use dns_trace::sink::Sink;
+use dns_trace::sink::json::JsonSink;
+use dns_trace::sink::table::{Look, TableSink};
+use domain::base::Rtype;
+use domain::base::iana::Rcode;
+use jiff::tz::TimeZone;
+
+use crate::memory::options;
+use crate::records::{Rec, query, response};
+
+/// 2026-01-02T03:04:05Z as boot time zero would have it; the wall clock is replaced afterwards.
+fn lines(sink: &mut dyn Sink, records: &[Rec], now_ns: u64) {
+    let mut pipeline = Pipeline::new(options(), sink);
+    pipeline.set_clock(dns_trace::clock::WallClock::with_offset(
+        1_767_323_045_000_000_000,
+    ));
+    for record in records {
+        pipeline.record(&record.bytes(), None).unwrap();
+    }
+    pipeline.advance(now_ns).unwrap();
+    pipeline.finish().unwrap();
+}
+
+fn records() -> Vec<Rec> {
+    let mut hostile = response(3, "a.example", Rtype::TXT, Rcode::NOERROR, &[]);
+    hostile[7] = 1;
+    hostile.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 9, 0, 8, 7]);
+    hostile.extend(b"\x1b[2J\"\xff\n");
+    let answers = [[192, 0, 2, 1], [192, 0, 2, 2]];
+    vec![
+        Rec::query(1_000_000, query(1, "www.example.com", Rtype::A)),
+        Rec::response(
+            3_500_000,
+            response(1, "www.example.com", Rtype::A, Rcode::NOERROR, &answers),
+        ),
+        Rec::query(4_000_000, query(2, "no.example.com", Rtype::AAAA))
+            .from("2001:db8::2", 40000)
+            .to("2001:db8::1", 53)
+            .with(|header| header.netns_cookie = 7),
+        Rec::query(4_000_000, query(3, "a.example", Rtype::TXT)),
+        Rec::response(5_000_000, hostile),
+        Rec::response(
+            6_000_000,
+            response(9, "b.example", Rtype::MX, Rcode::NXDOMAIN, &[]),
+        ),
+        Rec::query(7_000_000, b"not dns".to_vec()),
+    ]
+}
+
+#[test]
+fn json_lines() {
+    let mut out = Vec::new();
+    let mut sink = JsonSink::new(&mut out, Interfaces::fixed(&[(2, "eth0")]));
+    lines(&mut sink, &records(), 6_000_000_000);
+    drop(sink);
+    insta::assert_snapshot!(String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn table() {
+    let mut out = Vec::new();
+    let look = Look {
+        width: Some(160),
+        colour: false,
+        zone: TimeZone::UTC,
+    };
+    let mut sink = TableSink::new(&mut out, look);
+    lines(&mut sink, &records(), 6_000_000_000);
+    drop(sink);
+    insta::assert_snapshot!(String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn a_table_line_fits_its_terminal() {
+    let long = format!("{0}.{0}.{0}.example", "x".repeat(60));
+    let answers = [[192, 0, 2, 1]; 10];
+    let records = [
+        Rec::query(1, query(1, &long, Rtype::A)),
+        Rec::response(2, response(1, &long, Rtype::A, Rcode::NOERROR, &answers)),
+    ];
+    let mut out = Vec::new();
+    let look = Look {
+        width: Some(140),
+        colour: false,
+        zone: TimeZone::UTC,
+    };
+    let mut sink = TableSink::new(&mut out, look);
+    lines(&mut sink, &records, 3);
+    drop(sink);
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.lines().count(), 2);
+    for line in text.lines() {
+        assert!(line.trim_end().chars().count() <= 140, "{line:?}");
+    }
+    assert_eq!(text.matches('…').count(), 2);
+}
