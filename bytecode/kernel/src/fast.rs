@@ -3,7 +3,9 @@
 //! reads as little as possible and decides early; everything unusual goes to [`crate::parse`].
 
 use crate::{
-    packet::{Addresses, ETHERTYPE_IPV4, ETHERTYPE_IPV6, IPV4_FRAGMENT_MASK, Transport},
+    packet::{
+        Addresses, ETHERTYPE_IPV4, ETHERTYPE_IPV6, HeaderWords, IPV4_FRAGMENT_MASK, Transport,
+    },
     settings,
 };
 use dns_trace_event::{L4_TCP, L4_UDP};
@@ -43,14 +45,14 @@ pub fn classify(data: usize, end: usize) -> Verdict {
     // SAFETY: checked above.
     let ethertype = u16::from_be(unsafe { read(data, 12) });
     match ethertype {
-        ETHERTYPE_IPV4 => ipv4(data),
+        ETHERTYPE_IPV4 => ipv4(data, end),
         ETHERTYPE_IPV6 => ipv6(data, end),
         _ => Verdict::Unsure,
     }
 }
 
 #[inline(always)]
-fn ipv4(data: usize) -> Verdict {
+fn ipv4(data: usize, end: usize) -> Verdict {
     // SAFETY: `classify` has checked Ethernet, IPv4 and ports.
     unsafe {
         let l4: u8 = read(data, ETHERNET + 9);
@@ -67,6 +69,9 @@ fn ipv4(data: usize) -> Verdict {
         if !settings::is_dns(source_port, destination_port) {
             return Verdict::Other;
         }
+        let Some(words) = words(data + ETHERNET + IPV4, end, l4) else {
+            return Verdict::Unsure;
+        };
         let total = u32::from(u16::from_be(read(data, ETHERNET + 2)));
         Verdict::Dns(Transport {
             addresses: Addresses::v4(read(data, ETHERNET + 12), read(data, ETHERNET + 16)),
@@ -75,6 +80,7 @@ fn ipv4(data: usize) -> Verdict {
             source_port,
             destination_port,
             offset: (ETHERNET + IPV4) as u32,
+            words,
             ip_len: total.saturating_sub(IPV4 as u32),
         })
     }
@@ -100,6 +106,9 @@ fn ipv6(data: usize, end: usize) -> Verdict {
         if !settings::is_dns(source_port, destination_port) {
             return Verdict::Other;
         }
+        let Some(words) = words(data + ETHERNET + IPV6, end, l4) else {
+            return Verdict::Unsure;
+        };
         Verdict::Dns(Transport {
             addresses: Addresses {
                 source: [read(data, ETHERNET + 8), read(data, ETHERNET + 16)],
@@ -110,7 +119,25 @@ fn ipv6(data: usize, end: usize) -> Verdict {
             source_port,
             destination_port,
             offset: (ETHERNET + IPV6) as u32,
+            words,
             ip_len: u32::from(u16::from_be(read(data, ETHERNET + 4))),
+        })
+    }
+}
+
+/// Reads the wanted words of the transport header at `transport`; `None` if the linear part ends
+/// before it does.
+#[inline(always)]
+fn words(transport: usize, end: usize, l4: u8) -> Option<HeaderWords> {
+    let (size, fourth) = if l4 == L4_TCP { (20, 12) } else { (8, 4) };
+    if transport + size > end {
+        return None;
+    }
+    // SAFETY: checked above.
+    unsafe {
+        Some(HeaderWords {
+            second: u32::from_be(read(transport, 4)),
+            fourth: u32::from_be(read(transport, fourth)),
         })
     }
 }

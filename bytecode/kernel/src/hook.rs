@@ -3,8 +3,9 @@
 use crate::{
     capture::{Place, capture},
     core_access, fast, maps,
-    packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_VLAN, Transport},
+    packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, Transport},
     parse::{self, Start, equal, select},
+    settings,
     source::{Linear, Skb, Source, Xdp},
 };
 use aya_ebpf::{
@@ -22,24 +23,21 @@ const ARPHRD_LOOPBACK: u16 = 772;
 const ETHERNET_HEADER: u32 = 14;
 const ETHERTYPE_OFFSET: u32 = 12;
 
-/// Direction at a hook that serves both. A packet that is sent came in on another device or on
-/// none, except where it leaves by the device on which it came: then the kernel's own bit tells.
+/// TCX, both directions.
 #[inline(always)]
-pub fn skb_direction(skb: *mut __sk_buff) -> u8 {
-    // SAFETY: the context of the program.
-    let same = unsafe { (*skb).ingress_ifindex == (*skb).ifindex };
-    if !same {
-        return DIRECTION_EGRESS;
-    }
-    match core_access::skb_at_ingress(skb.cast::<c_void>()) {
-        Some(0) => DIRECTION_EGRESS,
-        _ => DIRECTION_INGRESS,
-    }
+pub fn tcx(skb: *mut __sk_buff) {
+    skb_hook(skb, event::HOOK_TCX, || either_direction(skb));
 }
 
-/// tc and TCX.
+/// tc, one direction.
 #[inline(always)]
-pub fn tc(skb: *mut __sk_buff, hook: u8, direction: u8) {
+pub fn tc(skb: *mut __sk_buff, direction: u8) {
+    skb_hook(skb, event::HOOK_TC, || direction);
+}
+
+/// What tc and TCX share. The direction is asked for once the packet is known to be DNS.
+#[inline(always)]
+fn skb_hook(skb: *mut __sk_buff, hook: u8, direction: impl FnOnce() -> u8) {
     let Some(stats) = maps::stats() else { return };
     stats.packets += 1;
     // SAFETY: the context of the program.
@@ -53,18 +51,16 @@ pub fn tc(skb: *mut __sk_buff, hook: u8, direction: u8) {
         }
     };
     let Some(transport) = transport else { return };
-    let kernel = skb.cast::<c_void>();
-    let dev = core_access::skb_dev(kernel);
-    // SAFETY: helpers on the context of the program.
-    let place = unsafe {
-        Place {
-            hook,
-            direction,
-            ifindex: (*skb).ifindex,
-            netns_cookie: dev.map_or(0, core_access::netns_cookie),
-            socket_cookie: bpf_get_socket_cookie(kernel),
-            cgroup_id: bpf_skb_cgroup_id(skb),
-        }
+    let dev = core_access::skb_dev(skb.cast::<c_void>());
+    let (socket_cookie, cgroup_id) = sender(skb);
+    let place = Place {
+        hook,
+        direction: direction(),
+        // SAFETY: the context of the program.
+        ifindex: unsafe { (*skb).ifindex },
+        netns_cookie: netns_cookie(dev),
+        socket_cookie,
+        cgroup_id,
     };
     report(&source, &place, &transport, stats);
 }
@@ -91,7 +87,7 @@ pub fn xdp(context: *mut xdp_md) {
         direction: DIRECTION_INGRESS,
         // SAFETY: the context of the program.
         ifindex: unsafe { (*context).ingress_ifindex },
-        netns_cookie: dev.map_or(0, core_access::netns_cookie),
+        netns_cookie: netns_cookie(dev),
         socket_cookie: 0,
         cgroup_id: 0,
     };
@@ -131,12 +127,45 @@ pub fn tracepoint(context: &TracePointContext, hook: u8, direction: u8) {
 
 #[inline(always)]
 fn report<S: Source>(source: &S, place: &Place, transport: &Transport, stats: &mut Stats) {
-    let Some(words) = parse::header_words(source, transport) else {
-        stats.malformed += 1;
-        return;
-    };
-    if let Some(payload) = transport.payload(words, source.len(), stats) {
+    if let Some(payload) = transport.payload(source.len(), stats) {
         capture(source, place, transport, &payload, stats);
+    }
+}
+
+/// Cookie and cgroup id of the socket that sent the packet, (0, 0) without one. A packet that came in
+/// by a wire has none, and two calls of helpers are saved.
+#[inline(always)]
+fn sender(skb: *mut __sk_buff) -> (u64, u64) {
+    // SAFETY: the context of the program; the helpers take it as it is.
+    unsafe {
+        if (*skb).__bindgen_anon_2.sk.is_null() {
+            return (0, 0);
+        }
+        (bpf_get_socket_cookie(skb.cast()), bpf_skb_cgroup_id(skb))
+    }
+}
+
+/// Cookie of the network namespace, known at load or else read from the device.
+#[inline(always)]
+fn netns_cookie(dev: Option<*const c_void>) -> u64 {
+    match settings::netns_cookie() {
+        0 => dev.map_or(0, core_access::netns_cookie),
+        known => known,
+    }
+}
+
+/// Direction at a hook that serves both. A packet that is sent came in on another device or on
+/// none, except where it leaves by the device on which it came: then the kernel's own bit tells.
+#[inline(always)]
+fn either_direction(skb: *mut __sk_buff) -> u8 {
+    // SAFETY: the context of the program.
+    let same = unsafe { (*skb).ingress_ifindex == (*skb).ifindex };
+    if !same {
+        return DIRECTION_EGRESS;
+    }
+    match core_access::skb_at_ingress(skb.cast::<c_void>()) {
+        Some(0) => DIRECTION_EGRESS,
+        _ => DIRECTION_INGRESS,
     }
 }
 
@@ -144,17 +173,29 @@ fn report<S: Source>(source: &S, place: &Place, transport: &Transport, stats: &m
 /// as all of [`parse`].
 #[inline(always)]
 fn skb_start(source: &Skb) -> Option<Start> {
+    // SAFETY: the context of the program.
+    let protocol = unsafe { (*source.0).protocol } as u16;
+    if !may_hold_ip(u16::from_be(protocol)) {
+        return None;
+    }
     let kind = core_access::skb_dev(source.0.cast::<c_void>())
         .and_then(core_access::dev_type)
         .unwrap_or(ARPHRD_ETHER);
     let ethernet = equal(kind, ARPHRD_ETHER) | equal(kind, ARPHRD_LOOPBACK);
-    // SAFETY: the context of the program.
-    let protocol = unsafe { (*source.0).protocol } as u16;
     let in_header: u16 = source.load(ETHERTYPE_OFFSET)?;
     Some(Start {
         offset: ethernet * ETHERNET_HEADER,
         ethertype: u16::from_be(select(ethernet, in_header, protocol)),
     })
+}
+
+/// Ethertypes worth a closer look. ARP and the like end here.
+#[inline(always)]
+fn may_hold_ip(ethertype: u16) -> bool {
+    matches!(
+        ethertype,
+        ETHERTYPE_IPV4 | ETHERTYPE_IPV6 | ETHERTYPE_VLAN | ETHERTYPE_QINQ
+    )
 }
 
 /// Where the frame starts at XDP, which has Ethernet devices only.

@@ -33,25 +33,21 @@ const TCX_NEXT: i32 = -1;
 /// Both directions of a TCX hook; Linux 6.6.
 #[classifier]
 pub fn dns_tcx(context: TcContext) -> i32 {
-    hook::tc(
-        context.skb.skb,
-        event::HOOK_TCX,
-        hook::skb_direction(context.skb.skb),
-    );
+    hook::tcx(context.skb.skb);
     TCX_NEXT
 }
 
 /// Ingress of a clsact queueing discipline; Linux 5.8 (the ring buffer).
 #[classifier]
 pub fn dns_tc_ingress(context: TcContext) -> i32 {
-    hook::tc(context.skb.skb, event::HOOK_TC, event::DIRECTION_INGRESS);
+    hook::tc(context.skb.skb, event::DIRECTION_INGRESS);
     TC_ACT_PIPE
 }
 
 /// Egress of a clsact queueing discipline; Linux 5.8.
 #[classifier]
 pub fn dns_tc_egress(context: TcContext) -> i32 {
-    hook::tc(context.skb.skb, event::HOOK_TC, event::DIRECTION_EGRESS);
+    hook::tc(context.skb.skb, event::DIRECTION_EGRESS);
     TC_ACT_PIPE
 }
 

@@ -56,6 +56,8 @@ pub struct Transport {
     /// Bytes from the transport header to the end of the IP packet by the IP header; 0 where the
     /// header does not say (BIG TCP, jumbograms).
     pub ip_len: u32,
+    /// What [`Transport::payload`] needs of the transport header.
+    pub words: HeaderWords,
 }
 
 /// Payload of a packet and what its transport header said.
@@ -81,12 +83,7 @@ impl Transport {
     /// Finds the payload, or counts why there is none to report. `packet_len` is the length of the
     /// whole packet from the same origin as `offset`.
     #[inline(always)]
-    pub fn payload(
-        &self,
-        words: HeaderWords,
-        packet_len: u32,
-        stats: &mut Stats,
-    ) -> Option<Payload> {
+    pub fn payload(&self, packet_len: u32, stats: &mut Stats) -> Option<Payload> {
         let in_packet = packet_len.saturating_sub(self.offset);
         let ip_len = if self.ip_len == 0 {
             in_packet
@@ -94,9 +91,9 @@ impl Transport {
             self.ip_len
         };
         let payload = if self.l4 == L4_UDP {
-            self.udp(words, ip_len, in_packet)
+            self.udp(ip_len, in_packet)
         } else {
-            self.tcp(words, ip_len, in_packet)
+            self.tcp(ip_len, in_packet)
         };
         let Some(payload) = payload else {
             stats.malformed += 1;
@@ -114,8 +111,8 @@ impl Transport {
 
     /// RFC 768. A length that exceeds the packet is a contradiction, but for a first fragment.
     #[inline(always)]
-    fn udp(&self, words: HeaderWords, ip_len: u32, in_packet: u32) -> Option<Payload> {
-        let udp_len = words.second >> 16;
+    fn udp(&self, ip_len: u32, in_packet: u32) -> Option<Payload> {
+        let udp_len = self.words.second >> 16;
         let fits = udp_len <= ip_len && udp_len <= in_packet;
         if udp_len < UDP_HEADER || !(fits || self.flags & FLAG_FRAGMENT != 0) {
             return None;
@@ -138,8 +135,8 @@ impl Transport {
 
     /// RFC 9293, section 3.1.
     #[inline(always)]
-    fn tcp(&self, words: HeaderWords, ip_len: u32, in_packet: u32) -> Option<Payload> {
-        let header = (words.fourth >> 28) * 4;
+    fn tcp(&self, ip_len: u32, in_packet: u32) -> Option<Payload> {
+        let header = (self.words.fourth >> 28) * 4;
         if header < TCP_HEADER_MIN || header > ip_len || header > in_packet {
             return None;
         }
@@ -149,8 +146,8 @@ impl Transport {
             offset: self.offset + header,
             wire_len,
             available: if wire_len < there { wire_len } else { there },
-            tcp_seq: words.second,
-            tcp_flags: (words.fourth >> 16) as u8,
+            tcp_seq: self.words.second,
+            tcp_flags: (self.words.fourth >> 16) as u8,
         })
     }
 }

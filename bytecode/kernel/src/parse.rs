@@ -51,12 +51,14 @@ pub fn transport<S: Source>(source: &S, start: Start, stats: &mut Stats) -> Opti
         _ => return None,
     };
     match found {
-        Found::Transport(transport) => {
-            settings::is_dns(transport.source_port, transport.destination_port).then_some(transport)
-        }
+        Found::Transport(transport) => Some(transport),
         Found::Other => None,
         Found::LaterFragment => {
             stats.later_fragments += 1;
+            None
+        }
+        Found::Malformed => {
+            stats.malformed += 1;
             None
         }
         Found::Unparsable => {
@@ -100,22 +102,11 @@ pub fn equal(a: u16, b: u16) -> u32 {
     bounded(u32::from(a ^ b)).wrapping_sub(1) >> 31
 }
 
-/// Reads the words of a transport header that [`Transport::payload`] wants.
-#[inline(always)]
-pub fn header_words<S: Source>(source: &S, transport: &Transport) -> Option<HeaderWords> {
-    let second = u32::from_be(source.load(transport.offset + 4)?);
-    let fourth = if transport.l4 == L4_TCP {
-        u32::from_be(source.load(transport.offset + 12)?)
-    } else {
-        0
-    };
-    Some(HeaderWords { second, fourth })
-}
-
 enum Found {
     Transport(Transport),
     Other,
     LaterFragment,
+    Malformed,
     Unparsable,
 }
 
@@ -162,6 +153,10 @@ fn ipv4<S: Source>(source: &S, offset: u32) -> Found {
             flags: if fragment == 0 { 0 } else { FLAG_FRAGMENT },
             source_port: 0,
             destination_port: 0,
+            words: HeaderWords {
+                second: 0,
+                fourth: 0,
+            },
             offset: offset + header,
             ip_len: total.saturating_sub(header),
         },
@@ -234,6 +229,10 @@ fn ipv6<S: Source>(source: &S, start: u32) -> Found {
             flags: fragment_flag as u8 * FLAG_FRAGMENT,
             source_port: 0,
             destination_port: 0,
+            words: HeaderWords {
+                second: 0,
+                fourth: 0,
+            },
             offset: start + 40 + extensions,
             ip_len: u32::from(payload_len).saturating_sub(extensions),
         },
@@ -245,14 +244,32 @@ fn is_extension(next: u8) -> bool {
     next < 64 && (EXTENSIONS >> next) & 1 != 0
 }
 
+/// Reads what is wanted of the transport header. Its length is judged later, when it is known to be
+/// on a DNS port: UDP has 8 bytes at least, TCP 20.
 #[inline(always)]
 fn at_ports<S: Source>(source: &S, transport: Transport) -> Found {
     let Some(ports) = source.load::<u32>(transport.offset).map(u32::from_be) else {
         return Found::Unparsable;
     };
+    let source_port = (ports >> 16) as u16;
+    let destination_port = ports as u16;
+    if !settings::is_dns(source_port, destination_port) {
+        return Found::Other;
+    }
+    let at = if transport.l4 == L4_TCP { 12 } else { 4 };
+    let Some(second) = source.load::<u32>(transport.offset + 4) else {
+        return Found::Malformed;
+    };
+    let Some(fourth) = source.load::<u32>(transport.offset + at) else {
+        return Found::Malformed;
+    };
     Found::Transport(Transport {
-        source_port: (ports >> 16) as u16,
-        destination_port: ports as u16,
+        source_port,
+        destination_port,
+        words: HeaderWords {
+            second: u32::from_be(second),
+            fourth: u32::from_be(fourth),
+        },
         ..transport
     })
 }

@@ -7,12 +7,22 @@ use dns_trace_event as event;
 static DNS_PORTS: [u16; event::PORTS_MAX] = event::DEFAULT_PORTS;
 #[unsafe(no_mangle)]
 static DNS_SNAP_LEN: u32 = event::PAYLOAD_MAX;
+#[unsafe(no_mangle)]
+static DNS_NETNS_COOKIE: u64 = 0;
 
 /// Bytes of payload to copy at most.
 #[inline(always)]
 pub fn snap_len() -> u32 {
     // SAFETY: a valid, aligned static.
     unsafe { core::ptr::read_volatile(&raw const DNS_SNAP_LEN) }
+}
+
+/// Cookie of the network namespace of every interface that the programs are attached to, or 0 if
+/// the loader did not say.
+#[inline(always)]
+pub fn netns_cookie() -> u64 {
+    // SAFETY: a valid, aligned static.
+    unsafe { core::ptr::read_volatile(&raw const DNS_NETNS_COOKIE) }
 }
 
 /// Whether one of the ports (host byte order) is in the port set. Unused slots are 0 and last.

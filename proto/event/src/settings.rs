@@ -5,6 +5,10 @@
 pub const GLOBAL_PORTS: &str = "DNS_PORTS";
 /// Symbol of the snap length: `u32`, bytes of payload to copy, 1 to [`crate::PAYLOAD_MAX`].
 pub const GLOBAL_SNAP_LEN: &str = "DNS_SNAP_LEN";
+/// Symbol of the cookie of the network namespace of every interface that the tc, TCX and XDP programs
+/// are attached to: `u64`, as `SO_NETNS_COOKIE` tells (Linux 5.14). 0, the default, makes the programs
+/// read it from the device of each message, which costs three reads of kernel memory.
+pub const GLOBAL_NETNS_COOKIE: &str = "DNS_NETNS_COOKIE";
 
 /// Slots in the port set.
 pub const PORTS_MAX: usize = 8;
