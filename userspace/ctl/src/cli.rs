@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Unload(commands::unload::Args),
     /// Check what this kernel, bpfman and these permissions allow
     Doctor(commands::doctor::Args),
+    /// Build, push and inspect bytecode images
+    Image(commands::image::Args),
 }
 
 /// The bundle that a command is about.
@@ -56,4 +58,27 @@ pub(crate) struct Readers {
     /// Group whose members may read
     #[arg(long, value_name = "NAME", default_value = DEFAULT_GROUP)]
     pub(crate) group: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_as_documented() {
+        let mut cli = Cli::command().term_width(100);
+        cli.build();
+        insta::assert_snapshot!("help", cli.render_long_help());
+        for name in ["load", "grant", "status", "unload", "doctor"] {
+            let command = cli.find_subcommand_mut(name).unwrap();
+            insta::assert_snapshot!(format!("help-{name}"), command.render_help());
+        }
+    }
 }

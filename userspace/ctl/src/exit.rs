@@ -54,8 +54,13 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// An error for [`anyhow`] with its exit code.
+    #[expect(clippy::new_ret_no_self, reason = "nobody wants the bare failure")]
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> anyhow::Error {
-        Self { exit, message: message.into() }.into()
+        Self {
+            exit,
+            message: message.into(),
+        }
+        .into()
     }
 }
 
@@ -72,7 +77,10 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Exit {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return failure.exit;
     }
-    error.chain().find_map(code_of_cause).unwrap_or(Exit::Runtime)
+    error
+        .chain()
+        .find_map(code_of_cause)
+        .unwrap_or(Exit::Runtime)
 }
 
 fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
@@ -107,8 +115,10 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
 /// Text on one line, cut to a length that a person reads; control characters become spaces.
 pub(crate) fn clean(text: &str) -> String {
     const MAX: usize = 600;
-    let flat: Vec<&str> =
-        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|p| !p.is_empty()).collect();
+    let flat: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|p| !p.is_empty())
+        .collect();
     let flat = flat.join(" ");
     match flat.char_indices().nth(MAX) {
         Some((end, _)) => format!("{}…", &flat[..end]),
@@ -124,7 +134,9 @@ mod tests {
 
     #[test]
     fn the_code_survives_context() {
-        let error = Err::<(), _>(Failure::new(Exit::Kernel, "no BTF")).context("load").unwrap_err();
+        let error = Err::<(), _>(Failure::new(Exit::Kernel, "no BTF"))
+            .context("load")
+            .unwrap_err();
         assert_eq!(code_of(&error), Exit::Kernel);
         assert_eq!(one_line(&error), "load: no BTF");
     }
@@ -132,7 +144,10 @@ mod tests {
     #[test]
     fn the_kernels_refusal_is_a_permission() {
         let refusal = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-        assert_eq!(code_of(&anyhow::Error::from(refusal).context("pin")), Exit::Permission);
+        assert_eq!(
+            code_of(&anyhow::Error::from(refusal).context("pin")),
+            Exit::Permission
+        );
         assert_eq!(code_of(&anyhow::anyhow!("x")), Exit::Runtime);
     }
 

@@ -58,8 +58,13 @@ pub(crate) struct Point {
 
 impl Hook {
     /// Every kind.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Tcx, Self::Tc, Self::Xdp, Self::DevQueue, Self::ReceiveSkb];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Tcx,
+        Self::Tc,
+        Self::Xdp,
+        Self::DevQueue,
+        Self::ReceiveSkb,
+    ];
 
     /// Name in pins and on screen. No hyphen: that separates fields in pins.
     pub(crate) const fn name(self) -> &'static str {
@@ -108,7 +113,10 @@ impl FromStr for Hook {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|hook| hook.name() == text).ok_or(())
+        Self::ALL
+            .into_iter()
+            .find(|hook| hook.name() == text)
+            .ok_or(())
     }
 }
 
@@ -116,12 +124,19 @@ impl FromStr for Direction {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        [Self::Ingress, Self::Egress].into_iter().find(|d| d.name() == text).ok_or(())
+        [Self::Ingress, Self::Egress]
+            .into_iter()
+            .find(|d| d.name() == text)
+            .ok_or(())
     }
 }
 
 const fn point(hook: Hook, direction: Direction) -> Point {
-    Point { hook, direction, program: program_at(hook, direction) }
+    Point {
+        hook,
+        direction,
+        program: program_at(hook, direction),
+    }
 }
 
 /// The points of a choice, for one interface or (tracepoints) for the host. `has_tcx` says whether
@@ -181,15 +196,27 @@ mod tests {
                 let points = points(*choice, has_tcx);
                 let mut directions: Vec<_> = points.iter().map(|p| p.direction).collect();
                 directions.sort();
-                assert_eq!(directions, [Direction::Ingress, Direction::Egress], "{choice:?}");
+                assert_eq!(
+                    directions,
+                    [Direction::Ingress, Direction::Egress],
+                    "{choice:?}"
+                );
             }
         }
     }
 
     #[test]
     fn without_tcx_nothing_but_an_explicit_choice_asks_for_it() {
-        for choice in [HookChoice::Auto, HookChoice::Tc, HookChoice::Xdp, HookChoice::Tracepoint] {
-            assert!(points(choice, false).iter().all(|p| p.hook != Hook::Tcx), "{choice:?}");
+        for choice in [
+            HookChoice::Auto,
+            HookChoice::Tc,
+            HookChoice::Xdp,
+            HookChoice::Tracepoint,
+        ] {
+            assert!(
+                points(choice, false).iter().all(|p| p.hook != Hook::Tcx),
+                "{choice:?}"
+            );
         }
         assert_eq!(programs(&points(HookChoice::Auto, true)), [event::PROG_TCX]);
     }

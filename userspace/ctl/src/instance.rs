@@ -25,14 +25,21 @@ impl FromStr for Instance {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
-        let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        let first = text
+            .chars()
+            .next()
+            .is_some_and(|c| c.is_ascii_alphanumeric());
+        let rest = text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         if first && rest && text.len() <= 64 {
             Ok(Self(text.to_owned()))
         } else {
-            Err("a name has 1 to 64 letters, digits, hyphens and underscores, \
+            Err(
+                "a name has 1 to 64 letters, digits, hyphens and underscores, \
                  and starts with a letter or digit"
-                .to_owned())
+                    .to_owned(),
+            )
         }
     }
 }
@@ -53,7 +60,11 @@ pub(crate) struct Spot {
 
 impl fmt::Display for Spot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}-{}", self.hook, self.direction, self.ifindex, self.netns)
+        write!(
+            f,
+            "{}-{}-{}-{}",
+            self.hook, self.direction, self.ifindex, self.netns
+        )
     }
 }
 
@@ -70,7 +81,11 @@ impl FromStr for Spot {
             netns: next()?.parse().map_err(drop)?,
         };
         // Only what we would have written ourselves: no fifth field, no leading zero or plus.
-        if spot.to_string() == text { Ok(spot) } else { Err(()) }
+        if spot.to_string() == text {
+            Ok(spot)
+        } else {
+            Err(())
+        }
     }
 }
 
@@ -83,7 +98,18 @@ mod tests {
         for good in ["default", "a", "node-1_x", &"x".repeat(64)] {
             assert!(good.parse::<Instance>().is_ok(), "{good}");
         }
-        for bad in ["", ".", "..", "a.b", "a/b", "-a", "_lock", "a b", "ä", &"x".repeat(65)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a.b",
+            "a/b",
+            "-a",
+            "_lock",
+            "a b",
+            "ä",
+            &"x".repeat(65),
+        ] {
             assert!(bad.parse::<Instance>().is_err(), "{bad}");
         }
     }
@@ -91,15 +117,29 @@ mod tests {
     #[test]
     fn spots_come_back() {
         for hook in Hook::ALL {
-            let spot = Spot { hook, direction: Direction::Egress, ifindex: 7, netns: 4_026_531_840 };
+            let spot = Spot {
+                hook,
+                direction: Direction::Egress,
+                ifindex: 7,
+                netns: 4_026_531_840,
+            };
             assert_eq!(spot.to_string().parse(), Ok(spot));
         }
     }
 
     #[test]
     fn foreign_names_are_no_spots() {
-        for text in ["", "tcx", "tcx-ingress-1", "tcx-ingress-1-2-3", "tcx-ingress-01-2", "tcx-ingress-+1-2",
-                     "tcx-ingress--1-2", "nfq-ingress-1-2", "tcx-up-1-2"] {
+        for text in [
+            "",
+            "tcx",
+            "tcx-ingress-1",
+            "tcx-ingress-1-2-3",
+            "tcx-ingress-01-2",
+            "tcx-ingress-+1-2",
+            "tcx-ingress--1-2",
+            "nfq-ingress-1-2",
+            "tcx-up-1-2",
+        ] {
             assert_eq!(text.parse::<Spot>(), Err(()), "{text}");
         }
     }

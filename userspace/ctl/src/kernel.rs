@@ -14,7 +14,11 @@ pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
 pub(crate) fn has_tcx() -> Result<bool> {
     match SchedClassifier::query_tcx("lo", TcAttachType::Ingress) {
         Ok(_) => Ok(true),
-        Err(ProgramError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::InvalidInput => Ok(false),
+        Err(ProgramError::SyscallError(error))
+            if error.io_error.kind() == io::ErrorKind::InvalidInput =>
+        {
+            Ok(false)
+        }
         Err(error) => Err(anyhow::Error::new(error).context("cannot ask the kernel for TCX")),
     }
 }
@@ -24,7 +28,10 @@ pub(crate) fn need_root(what: &str) -> Result<()> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    Err(Failure::new(Exit::Permission, format!("{what} needs root (run it with sudo)")))
+    Err(Failure::new(
+        Exit::Permission,
+        format!("{what} needs root (run it with sudo)"),
+    ))
 }
 
 /// Refuses a kernel that does not show its types.

@@ -28,7 +28,11 @@ fn main() -> ExitCode {
         Ok(report) => report::print(&report),
         Err(error) => {
             // A closed stderr is nothing to complain about: there is nobody left to tell.
-            let _ = writeln!(std::io::stderr(), "dns-tracectl: {}", exit::one_line(&error));
+            let _ = writeln!(
+                std::io::stderr(),
+                "dns-tracectl: {}",
+                exit::one_line(&error)
+            );
             exit::code_of(&error).into()
         }
     }

@@ -29,7 +29,10 @@ pub(crate) struct Report {
 impl Report {
     /// A report of a success.
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), exit: 0 }
+        Self {
+            text: text.into(),
+            exit: 0,
+        }
     }
 
     /// The same with another exit code.
@@ -48,7 +51,10 @@ pub(crate) fn print(report: &Report) -> ExitCode {
     }
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            let _ = writeln!(std::io::stderr(), "dns-tracectl: cannot write the result: {error}");
+            let _ = writeln!(
+                std::io::stderr(),
+                "dns-tracectl: cannot write the result: {error}"
+            );
             Exit::Runtime.into()
         }
         _ => ExitCode::from(report.exit),
@@ -59,7 +65,13 @@ pub(crate) fn print(report: &Report) -> ExitCode {
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
-        .map(|c| rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max().unwrap_or(0))
+        .map(|c| {
+            rows.iter()
+                .filter_map(|r| r.get(c))
+                .map(|t| t.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut text = String::new();
     for row in rows {
@@ -73,6 +85,23 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Breaks text into lines of at most `width` characters at its spaces; longer words stay whole.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +109,17 @@ mod tests {
     #[test]
     fn columns_line_up() {
         let row = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
-        assert_eq!(table(&[row("a", "b"), row("long", "c")]), "a     b\nlong  c\n");
+        assert_eq!(
+            table(&[row("a", "b"), row("long", "c")]),
+            "a     b\nlong  c\n"
+        );
         assert_eq!(table(&[]), "");
+    }
+
+    #[test]
+    fn text_breaks_at_spaces() {
+        assert_eq!(wrap("a bc d", 4), ["a bc", "d"]);
+        assert_eq!(wrap("abcdef g", 3), ["abcdef", "g"]);
+        assert_eq!(wrap("", 3), [""]);
     }
 }

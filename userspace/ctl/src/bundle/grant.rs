@@ -37,7 +37,10 @@ pub(crate) struct Handed {
 /// Pins the maps where members of the group can open them. Does not check the ABI.
 pub(crate) fn grant(layout: &Layout, rings: &[RingMaps], group: &Group) -> Result<Granted> {
     layout::make_folder(&layout.dir())?;
-    let have: Vec<Option<u32>> = granted(layout)?.into_iter().map(|handed| handed.ring).collect();
+    let have: Vec<Option<u32>> = granted(layout)?
+        .into_iter()
+        .map(|handed| handed.ring)
+        .collect();
     let want: Vec<Option<u32>> = rings.iter().map(|r| Some(r.ring)).collect();
     if !want.is_empty() && have == want && owner(&layout.rings()) == Some(group.gid) {
         open_parents(layout, group)?;
@@ -76,9 +79,9 @@ fn build(next: &Path, rings: &[RingMaps], group: &Group) -> Result<()> {
 /// several groups, the root lets everybody through but shows its names to none but root.
 fn open_parents(layout: &Layout, group: &Group) -> Result<()> {
     hand(&layout.dir(), group, 0o750)?;
-    let others = super::instances(layout.root())?
-        .iter()
-        .any(|instance| owner(&layout.root().join(instance.as_str())).is_some_and(|gid| gid != group.gid));
+    let others = super::instances(layout.root())?.iter().any(|instance| {
+        owner(&layout.root().join(instance.as_str())).is_some_and(|gid| gid != group.gid)
+    });
     if others {
         return hand(layout.root(), &Group::numbered(0), 0o711);
     }
@@ -92,16 +95,24 @@ fn owner(path: &Path) -> Option<u32> {
 fn hand(path: &Path, group: &Group, mode: u32) -> Result<()> {
     chown(path, Some(0), Some(group.gid))
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
-        .with_context(|| format!("cannot hand {} over to the group {}", path.display(), group.name))
+        .with_context(|| {
+            format!(
+                "cannot hand {} over to the group {}",
+                path.display(),
+                group.name
+            )
+        })
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))
+    fs::rename(from, to)
+        .with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))
 }
 
 fn remove(folder: &Path) -> Result<()> {
     if folder.is_dir() {
-        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     Ok(())
 }
@@ -109,7 +120,10 @@ fn remove(folder: &Path) -> Result<()> {
 /// The rings that are handed over, in order.
 pub(crate) fn granted(layout: &Layout) -> Result<Vec<Handed>> {
     let rings = layout.rings();
-    let mut numbers: Vec<u32> = layout::names(&rings)?.iter().filter_map(|n| n.parse().ok()).collect();
+    let mut numbers: Vec<u32> = layout::names(&rings)?
+        .iter()
+        .filter_map(|n| n.parse().ok())
+        .collect();
     numbers.sort_unstable();
     let handed = |n: u32| {
         let folder = rings.join(n.to_string());

@@ -18,7 +18,11 @@ pub(crate) struct Group {
 
 impl From<nix::unistd::Group> for Group {
     fn from(group: nix::unistd::Group) -> Self {
-        Self { name: group.name, gid: group.gid.as_raw(), members: group.mem }
+        Self {
+            name: group.name,
+            gid: group.gid.as_raw(),
+            members: group.mem,
+        }
     }
 }
 
@@ -38,10 +42,17 @@ impl Group {
 
     /// The group with that number.
     pub(crate) fn numbered(gid: u32) -> Self {
-        nix::unistd::Group::from_gid(Gid::from_raw(gid)).ok().flatten().map_or_else(
-            || Self { name: gid.to_string(), gid, members: Vec::new() },
-            Self::from,
-        )
+        nix::unistd::Group::from_gid(Gid::from_raw(gid))
+            .ok()
+            .flatten()
+            .map_or_else(
+                || Self {
+                    name: gid.to_string(),
+                    gid,
+                    members: Vec::new(),
+                },
+                Self::from,
+            )
     }
 }
 
@@ -53,7 +64,12 @@ mod tests {
     fn a_group_that_is_not_there_names_the_command() {
         let error = Group::named("no-such-group-here").unwrap_err();
         assert_eq!(crate::exit::code_of(&error), Exit::Missing);
-        assert!(error.to_string().contains("groupadd --system no-such-group-here"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("groupadd --system no-such-group-here"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -51,7 +51,10 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(root: &Path, instance: &Instance) -> Self {
-        Self { root: root.to_owned(), instance: instance.clone() }
+        Self {
+            root: root.to_owned(),
+            instance: instance.clone(),
+        }
     }
 
     /// Mount point of the bundle's bpffs.
@@ -85,7 +88,11 @@ impl Layout {
     }
 
     fn private(&self, way: Way) -> PathBuf {
-        self.dir().join(if way == Way::Local { event::LOCAL_DIR } else { BPFMAN_DIR })
+        self.dir().join(if way == Way::Local {
+            event::LOCAL_DIR
+        } else {
+            BPFMAN_DIR
+        })
     }
 
     /// Pin of a program of `load --local`.
@@ -136,7 +143,8 @@ impl Layout {
     /// Remembers a fact about the instance.
     pub(crate) fn remember(&self, way: Way, name: &str, text: &str) -> Result<()> {
         let path = self.private(way).join(FACTS_DIR).join(name);
-        std::os::unix::fs::symlink(text, &path).with_context(|| format!("cannot write {}", path.display()))
+        std::os::unix::fs::symlink(text, &path)
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// A fact; `None` if it was never remembered.
@@ -147,7 +155,10 @@ impl Layout {
     /// The places where the instance is attached, as far as this tool did it, in order.
     pub(crate) fn spots(&self, way: Way) -> Result<Vec<Spot>> {
         let folder = self.private(way).join(LINKS_DIR);
-        let mut spots: Vec<Spot> = names(&folder)?.iter().filter_map(|n| n.parse().ok()).collect();
+        let mut spots: Vec<Spot> = names(&folder)?
+            .iter()
+            .filter_map(|n| n.parse().ok())
+            .collect();
         spots.sort_by_key(|s| (s.netns, s.ifindex, s.direction, s.hook));
         Ok(spots)
     }
@@ -155,7 +166,11 @@ impl Layout {
 
 /// Target of a symbolic link as text; `None` if it is none.
 pub(crate) fn note(path: &Path) -> Option<String> {
-    fs::read_link(path).ok()?.into_os_string().into_string().ok()
+    fs::read_link(path)
+        .ok()?
+        .into_os_string()
+        .into_string()
+        .ok()
 }
 
 /// Makes a folder for root alone, unless it is there.
@@ -186,7 +201,10 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
 
 /// The instances below a root.
 pub(crate) fn instances(root: &Path) -> Result<Vec<Instance>> {
-    Ok(names(root)?.iter().filter_map(|name| name.parse().ok()).collect())
+    Ok(names(root)?
+        .iter()
+        .filter_map(|name| name.parse().ok())
+        .collect())
 }
 
 #[cfg(test)]
@@ -200,7 +218,10 @@ mod tests {
     #[test]
     fn what_readers_use_is_as_the_contract_says() {
         assert_eq!(layout().rings(), Path::new("/run/dns-trace/default/rings"));
-        assert_eq!(layout().program("dns_tcx"), Path::new("/run/dns-trace/default/local/programs/dns_tcx"));
+        assert_eq!(
+            layout().program("dns_tcx"),
+            Path::new("/run/dns-trace/default/local/programs/dns_tcx")
+        );
         let spot = "tcx-ingress-3-4026531840".parse().unwrap();
         assert_eq!(
             layout().link(Way::Local, &spot),
@@ -212,7 +233,11 @@ mod tests {
     fn no_name_of_ours_has_a_dot() {
         let spot = "tcx-ingress-3-4026531840".parse().unwrap();
         for way in [Way::Local, Way::Bpfman] {
-            for path in [layout().link(way, &spot), layout().rings_next(), layout().rings_old()] {
+            for path in [
+                layout().link(way, &spot),
+                layout().rings_next(),
+                layout().rings_old(),
+            ] {
                 assert!(!path.to_string_lossy().contains('.'), "{}", path.display());
             }
         }

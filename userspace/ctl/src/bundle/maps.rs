@@ -3,9 +3,7 @@
 
 use anyhow::{Context, Result};
 use aya::maps::{Array, Map, MapData, MapInfo, PerCpuArray};
-use dns_trace_event::{
-    ABI_VERSION, MAP_CONTROL, MAP_EVENTS, MAP_STATS, STATS_NAMES,
-};
+use dns_trace_event::{ABI_VERSION, MAP_CONTROL, MAP_EVENTS, MAP_STATS, STATS_NAMES};
 
 use crate::exit::{Exit, Failure};
 
@@ -33,7 +31,9 @@ impl RingMaps {
     pub(crate) fn check_abi(&self) -> Result<()> {
         let control = open(self.control, MAP_CONTROL)?;
         let abi = Array::<_, u64>::try_from(Map::Array(control))
-            .map_err(|error| wrong_object(&format!("its map {MAP_CONTROL} has another shape: {error}")))?
+            .map_err(|error| {
+                wrong_object(&format!("its map {MAP_CONTROL} has another shape: {error}"))
+            })?
             .len();
         if abi == u32::from(ABI_VERSION) {
             return Ok(());
@@ -49,7 +49,10 @@ impl RingMaps {
 }
 
 fn wrong_object(why: &str) -> anyhow::Error {
-    Failure::new(Exit::Object, format!("this is not a dns-trace object: {why} (check the image or file)"))
+    Failure::new(
+        Exit::Object,
+        format!("this is not a dns-trace object: {why} (check the image or file)"),
+    )
 }
 
 fn open(id: u32, name: &str) -> Result<MapData> {
@@ -62,16 +65,27 @@ pub(crate) fn rings_of<'a>(programs: impl IntoIterator<Item = &'a [u32]>) -> Res
     for ids in programs {
         let mut found: [Option<u32>; 3] = [None; 3];
         for id in ids {
-            let info = MapInfo::from_id(*id).with_context(|| format!("cannot look up the map with id {id}"))?;
-            if let Some(place) = RingMaps::NAMES.iter().position(|name| Some(*name) == info.name_as_str()) {
+            let info = MapInfo::from_id(*id)
+                .with_context(|| format!("cannot look up the map with id {id}"))?;
+            if let Some(place) = RingMaps::NAMES
+                .iter()
+                .position(|name| Some(*name) == info.name_as_str())
+            {
                 found[place] = Some(*id);
             }
         }
         let [Some(ring), Some(stats), Some(control)] = found else {
-            return Err(wrong_object(&format!("a program lacks one of the maps {}", RingMaps::NAMES.join(", "))));
+            return Err(wrong_object(&format!(
+                "a program lacks one of the maps {}",
+                RingMaps::NAMES.join(", ")
+            )));
         };
         if rings.iter().all(|known| known.ring != ring) {
-            rings.push(RingMaps { ring, stats, control });
+            rings.push(RingMaps {
+                ring,
+                stats,
+                control,
+            });
         }
     }
     Ok(rings)
@@ -79,7 +93,9 @@ pub(crate) fn rings_of<'a>(programs: impl IntoIterator<Item = &'a [u32]>) -> Res
 
 /// Pins one map.
 pub(super) fn pin(id: u32, name: &str, path: &std::path::Path) -> Result<()> {
-    open(id, name)?.pin(path).with_context(|| format!("cannot pin {}", path.display()))
+    open(id, name)?
+        .pin(path)
+        .with_context(|| format!("cannot pin {}", path.display()))
 }
 
 /// Kernel id of a pinned map.
@@ -89,12 +105,18 @@ pub(super) fn pinned_id(path: &std::path::Path) -> Option<u32> {
 
 /// The counters of a ring, summed over all CPUs, in the order of [`STATS_NAMES`].
 pub(crate) fn counters(stats: u32) -> Result<[u64; STATS_NAMES.len()]> {
-    let map = PerCpuArray::<_, [u64; STATS_NAMES.len()]>::try_from(Map::PerCpuArray(open(stats, MAP_STATS)?))
-        .with_context(|| format!("the map {MAP_STATS} has another shape"))?;
-    let cpus = map.get(&0, 0).with_context(|| format!("cannot read the map {MAP_STATS}"))?;
+    let map = PerCpuArray::<_, [u64; STATS_NAMES.len()]>::try_from(Map::PerCpuArray(open(
+        stats, MAP_STATS,
+    )?))
+    .with_context(|| format!("the map {MAP_STATS} has another shape"))?;
+    let cpus = map
+        .get(&0, 0)
+        .with_context(|| format!("cannot read the map {MAP_STATS}"))?;
     let mut sums = [0u64; STATS_NAMES.len()];
     for cpu in cpus.iter() {
-        sums.iter_mut().zip(cpu).for_each(|(sum, value)| *sum = sum.wrapping_add(*value));
+        sums.iter_mut()
+            .zip(cpu)
+            .for_each(|(sum, value)| *sum = sum.wrapping_add(*value));
     }
     Ok(sums)
 }

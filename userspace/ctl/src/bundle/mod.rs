@@ -8,7 +8,7 @@ mod maps;
 mod mount;
 mod readers;
 
-pub(crate) use grant::{Granted, granted, grant, remove_instance};
+pub(crate) use grant::{Granted, grant, granted, remove_instance};
 pub(crate) use group::Group;
 pub(crate) use layout::{Layout, Way, instances, names, note};
 pub(crate) use maps::{RingMaps, counters, rings_of};

@@ -48,7 +48,11 @@ impl Mount {
 
     /// Locks a bpffs that is there; `None` if it is not.
     pub(crate) fn existing(root: &Path) -> Result<Option<Self>> {
-        if is_bpffs(root) { Self::lock(root).map(Some) } else { Ok(None) }
+        if is_bpffs(root) {
+            Self::lock(root).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     fn lock(root: &Path) -> Result<Self> {
@@ -58,7 +62,10 @@ impl Mount {
         let lock = rustix::fs::open(&path, flags, Mode::empty())
             .and_then(|fd| rustix::fs::flock(&fd, FlockOperation::LockExclusive).map(|()| fd))
             .with_context(|| format!("cannot lock {}", path.display()))?;
-        Ok(Self { root: root.to_owned(), _lock: lock })
+        Ok(Self {
+            root: root.to_owned(),
+            _lock: lock,
+        })
     }
 }
 
@@ -72,7 +79,8 @@ impl Drop for Mount {
 /// Whether a bpffs is there.
 pub(crate) fn is_bpffs(root: &Path) -> bool {
     // The width and sign of f_type differ between architectures.
-    rustix::fs::statfs(root).is_ok_and(|s| u64::try_from(s.f_type).is_ok_and(|t| t & 0xffff_ffff == BPF_FS_MAGIC))
+    rustix::fs::statfs(root)
+        .is_ok_and(|s| u64::try_from(s.f_type).is_ok_and(|t| t & 0xffff_ffff == BPF_FS_MAGIC))
 }
 
 fn mount(root: &Path) -> Result<()> {
@@ -92,14 +100,27 @@ fn mount(root: &Path) -> Result<()> {
             rustix::io::Errno::PERM => Exit::Permission,
             _ => Exit::Runtime,
         };
-        Failure::new(exit, format!("cannot mount a bpffs at {}: {}", root.display(), io::Error::from(error)))
+        Failure::new(
+            exit,
+            format!(
+                "cannot mount a bpffs at {}: {}",
+                root.display(),
+                io::Error::from(error)
+            ),
+        )
     })
 }
 
 /// Unmounts the bundle's bpffs if this tool mounted it and no instance is left. Gives whether it did.
 pub(crate) fn release(root: &Path) -> Result<bool> {
     // Names with a dot are the kernel's own (`maps.debug`, `progs.debug`).
-    let is_used = |root| Ok::<_, anyhow::Error>(layout::names(root)?.iter().any(|n| n != LOCK_DIR && !n.contains('.')));
+    let is_used = |root| {
+        Ok::<_, anyhow::Error>(
+            layout::names(root)?
+                .iter()
+                .any(|n| n != LOCK_DIR && !n.contains('.')),
+        )
+    };
     if !is_bpffs(root) || is_used(root)? {
         return Ok(false);
     }
@@ -115,7 +136,9 @@ pub(crate) fn release(root: &Path) -> Result<bool> {
 }
 
 fn is_ours(root: &Path) -> bool {
-    let Ok(root) = fs::canonicalize(root) else { return false };
+    let Ok(root) = fs::canonicalize(root) else {
+        return false;
+    };
     fs::read_to_string("/proc/self/mountinfo").is_ok_and(|table| mounted_by_us(&table, &root))
 }
 
@@ -123,9 +146,13 @@ fn is_ours(root: &Path) -> bool {
 /// and behind the hyphen come type and source.
 fn mounted_by_us(table: &str, root: &Path) -> bool {
     table.lines().any(|line| {
-        let Some((left, right)) = line.split_once(" - ") else { return false };
+        let Some((left, right)) = line.split_once(" - ") else {
+            return false;
+        };
         let mut right = right.split(' ');
-        left.split(' ').nth(4).is_some_and(|point| unescape(point) == root.to_string_lossy())
+        left.split(' ')
+            .nth(4)
+            .is_some_and(|point| unescape(point) == root.to_string_lossy())
             && right.next() == Some("bpf")
             && right.next() == Some(SOURCE)
     })
@@ -133,9 +160,16 @@ fn mounted_by_us(table: &str, root: &Path) -> bool {
 
 /// Undoes the octal escapes of `mountinfo`, which writes a space as `\040`.
 fn unescape(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
+    [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (escape, plain)| {
+        text.replace(escape, plain)
+    })
 }
 
 #[cfg(test)]
@@ -150,8 +184,13 @@ mod tests {
 62 1 0:53 / /run/my\\040dir rw - bpf dns-trace rw
 63 1 0:54 / /run/other rw - tmpfs dns-trace rw
 ";
-        for (path, ours) in [("/run/dns-trace", true), ("/sys/fs/bpf", false), ("/run/my dir", true),
-                             ("/run/other", false), ("/run", false)] {
+        for (path, ours) in [
+            ("/run/dns-trace", true),
+            ("/sys/fs/bpf", false),
+            ("/run/my dir", true),
+            ("/run/other", false),
+            ("/run", false),
+        ] {
             assert_eq!(mounted_by_us(table, Path::new(path)), ours, "{path}");
         }
     }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    bundle::{Granted, Group, Layout, Mount, RingMaps, Way, granted, grant, rings_of},
+    bundle::{Granted, Group, Layout, Mount, RingMaps, Way, grant, granted, rings_of},
     cli, daemon,
     exit::{Exit, Failure},
     kernel, local,
@@ -41,7 +41,9 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
     drop(mount);
     let (instance, Group { name, gid, .. }) = (layout.instance(), &group);
     if outcome == Granted::Already {
-        return Ok(Report::new(format!("{instance} is readable by the group {name} already: nothing to do")));
+        return Ok(Report::new(format!(
+            "{instance} is readable by the group {name} already: nothing to do"
+        )));
     }
     let mut text = format!("{instance} is readable by the group {name} (gid {gid})\n");
     for ring in granted(&layout)? {

@@ -13,8 +13,8 @@ use clap::Subcommand;
 use dns_trace_bytecode::{OBJECT_BE, OBJECT_LE};
 use dns_trace_event::ABI_VERSION;
 use dns_trace_images::{
-    Bundle, Error, Inspection, Login, OBJECT_MAX, Objects, Origin, Registry, Transport, build,
-    find_login, inspect_object, registry_of, write_layout, write_layout_archive,
+    Bundle, Description, Error, Inspection, Login, OBJECT_MAX, Objects, Origin, Registry,
+    Transport, build, find_login, inspect_object, registry_of, write_layout, write_layout_archive,
 };
 
 use crate::{
@@ -42,6 +42,10 @@ enum Command {
     Push(Push),
     /// Show what is in an image or an object, and check that the labels say so
     Inspect(Inspect),
+    /// Print the labels as build arguments for the Containerfile
+    BuildArgs(ObjectArgs),
+    /// Write the object of one byte order into a file
+    Object(Object),
 }
 
 /// Which objects to make an image of.
@@ -104,13 +108,56 @@ struct Inspect {
     output: Format,
 }
 
+#[derive(Debug, clap::Args)]
+struct Object {
+    /// For which machines
+    #[arg(long, value_enum)]
+    byte_order: Order,
+    /// The file
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// Byte order of a machine.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Order {
+    /// amd64, arm64, ppc64le, riscv64
+    Little,
+    /// s390x
+    Big,
+}
+
 /// Runs the command.
 pub(crate) async fn run(args: Args) -> Result<Report> {
     match args.command {
         Command::Build(args) => run_build(&args),
         Command::Push(args) => run_push(&args).await,
         Command::Inspect(args) => run_inspect(&args).await,
+        Command::BuildArgs(args) => run_build_args(&args),
+        Command::Object(args) => run_object(&args),
     }
+}
+
+fn run_build_args(args: &ObjectArgs) -> Result<Report> {
+    let object = args.object_le.as_deref().map(read).transpose()?;
+    // Both objects of an image say the same.
+    args.bundle()?;
+    let of = Description::of(object.as_deref().unwrap_or(OBJECT_LE)).map_err(failure)?;
+    let (programs, maps) = (of.programs_label(), of.maps_label());
+    Ok(Report::new(format!(
+        "PROGRAMS={programs}\nMAPS={maps}\nABI={}",
+        of.abi
+    )))
+}
+
+fn run_object(args: &Object) -> Result<Report> {
+    let object = match args.byte_order {
+        Order::Little => OBJECT_LE,
+        Order::Big => OBJECT_BE,
+    };
+    std::fs::write(&args.output, object)
+        .with_context(|| format!("write {}", args.output.display()))?;
+    Ok(Report::default())
 }
 
 fn run_build(args: &Build) -> Result<Report> {
@@ -128,21 +175,31 @@ async fn run_push(args: &Push) -> Result<Report> {
     let bundle = args.objects.bundle()?;
     let registry = args.registry.connect(&args.reference)?;
     let push = registry.push(&args.reference, &bundle);
-    let digest = patiently(&format!("pushing {}", args.reference), push).await.map_err(failure)?;
+    let digest = patiently(&format!("pushing {}", args.reference), push)
+        .await
+        .map_err(failure)?;
     Ok(Report::new(digest))
 }
 
 async fn run_inspect(args: &Inspect) -> Result<Report> {
     let path = Path::new(&args.what);
     let inspection = if path.is_dir() {
-        Origin::Layout(path.to_path_buf()).inspect().await.map_err(failure)?
+        Origin::Layout(path.to_path_buf())
+            .inspect()
+            .await
+            .map_err(failure)?
     } else if path.exists() {
         inspect_object(&read(path)?).map_err(failure)?
     } else {
         let registry = args.registry.connect(&args.what)?;
-        let origin = Origin::Registry { registry: &registry, reference: args.what.clone() };
+        let origin = Origin::Registry {
+            registry: &registry,
+            reference: args.what.clone(),
+        };
         let work = origin.inspect();
-        patiently(&format!("reading {}", args.what), work).await.map_err(failure)?
+        patiently(&format!("reading {}", args.what), work)
+            .await
+            .map_err(failure)?
     };
     Ok(Report::new(match args.output {
         Format::Json => serde_json::to_string_pretty(&inspection)?,
@@ -156,9 +213,19 @@ impl ObjectArgs {
         let objects = match (&self.object_le, &self.object_be) {
             (Some(little), Some(big)) => {
                 let (little, big) = (read(little)?, read(big)?);
-                return build(Objects { little: &little, big: &big }, version).map_err(failure);
+                return build(
+                    Objects {
+                        little: &little,
+                        big: &big,
+                    },
+                    version,
+                )
+                .map_err(failure);
             }
-            _ => Objects { little: OBJECT_LE, big: OBJECT_BE },
+            _ => Objects {
+                little: OBJECT_LE,
+                big: OBJECT_BE,
+            },
         };
         build(objects, version).map_err(failure)
     }
@@ -173,9 +240,10 @@ impl RegistryArgs {
             (None, false) => Transport::Tls,
         };
         let login = match &self.username {
-            Some(username) => {
-                Some(Login { username: username.clone(), password: password(std::io::stdin())? })
-            }
+            Some(username) => Some(Login {
+                username: username.clone(),
+                password: password(std::io::stdin())?,
+            }),
             None => find_login(&name).map_err(failure)?,
         };
         Registry::new(&transport, login).map_err(failure)
@@ -185,7 +253,10 @@ impl RegistryArgs {
 /// A password and the line end after it, which is not part of it.
 fn password(input: impl Read) -> Result<String> {
     let mut text = String::new();
-    input.take(PASSWORD_MAX).read_to_string(&mut text).context("read the password")?;
+    input
+        .take(PASSWORD_MAX)
+        .read_to_string(&mut text)
+        .context("read the password")?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -194,7 +265,11 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(OBJECT_MAX as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|source| Error::File { operation: "read", path: path.to_path_buf(), source })
+        .map_err(|source| Error::File {
+            operation: "read",
+            path: path.to_path_buf(),
+            source,
+        })
         .map_err(failure)?;
     Ok(bytes)
 }
@@ -208,7 +283,11 @@ async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
             Ok(done) => return done,
             Err(_) => {
                 // Nobody listens to standard error: no reason to stop.
-                let _ = writeln!(std::io::stderr(), "{what} ({} s)", start.elapsed().as_secs());
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "{what} ({} s)",
+                    start.elapsed().as_secs()
+                );
             }
         }
     }
@@ -249,12 +328,17 @@ fn text(inspection: &Inspection) -> Result<String, std::fmt::Error> {
     };
     writeln!(text, "ABI       {}{newer}", inspection.abi)?;
     for (label, name) in [("version", "version"), ("licenses", "licence")] {
-        if let Some(value) = inspection.labels.get(&format!("org.opencontainers.image.{label}")) {
+        if let Some(value) = inspection
+            .labels
+            .get(&format!("org.opencontainers.image.{label}"))
+        {
             writeln!(text, "{name:<10}{}", value.escape_debug())?;
         }
     }
     let list = |map: &std::collections::BTreeMap<String, String>| {
-        let items = map.iter().map(|(name, kind)| format!("{} ({kind})", name.escape_debug()));
+        let items = map
+            .iter()
+            .map(|(name, kind)| format!("{} ({kind})", name.escape_debug()));
         items.collect::<Vec<_>>().join(", ")
     };
     writeln!(text, "programs  {}", list(&inspection.programs))?;
@@ -262,17 +346,25 @@ fn text(inspection: &Inspection) -> Result<String, std::fmt::Error> {
     if inspection.platforms.is_empty() {
         return Ok(text);
     }
-    let head = ["platform", "byte order", "object", "layer", "manifest"].map(str::to_owned).to_vec();
+    let head = ["platform", "byte order", "object", "layer", "manifest"]
+        .map(str::to_owned)
+        .to_vec();
     let rows = inspection.platforms.iter().map(|p| {
         vec![
-            format!("{}/{}", p.os, p.architecture).escape_debug().to_string(),
+            format!("{}/{}", p.os, p.architecture)
+                .escape_debug()
+                .to_string(),
             p.byte_order.to_string(),
             format!("{} B", p.object_bytes),
             format!("{} B", p.layer_bytes),
             p.digest.clone(),
         ]
     });
-    writeln!(text, "\n{}", table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))?;
+    writeln!(
+        text,
+        "\n{}",
+        table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+    )?;
     Ok(text)
 }
 
@@ -289,7 +381,9 @@ mod tests {
 
     #[test]
     fn registry_errors_have_their_exit_code() {
-        let error = Error::NotTls { registry: "r".into() };
+        let error = Error::NotTls {
+            registry: "r".into(),
+        };
         assert_eq!(crate::exit::code_of(&failure(error)), Exit::Registry);
         let error = Error::NoLabels { label: "l" };
         assert_eq!(crate::exit::code_of(&failure(error)), Exit::Object);

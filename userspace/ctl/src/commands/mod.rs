@@ -2,6 +2,7 @@
 
 pub(crate) mod doctor;
 pub(crate) mod grant;
+pub(crate) mod image;
 pub(crate) mod load;
 pub(crate) mod status;
 pub(crate) mod unload;
@@ -23,6 +24,6 @@ pub(crate) async fn run(cli: Cli) -> Result<Report> {
         Command::Status(args) => status::run(args).await,
         Command::Unload(args) => unload::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
-
+        Command::Image(args) => image::run(args).await,
     }
 }

@@ -32,7 +32,10 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
         Some(Way::Bpfman) => crate::daemon::unload(&layout, &args.daemon.socket).await?,
         Some(Way::Granted) => {
             remove_instance(&layout)?;
-            vec!["bpfman's own command loaded the programs: they stay (see: bpfman program list)".to_owned()]
+            vec![
+                "bpfman's own command loaded the programs: they stay (see: bpfman program list)"
+                    .to_owned(),
+            ]
         }
         // The daemon may still have programs whose pins somebody removed.
         None => match crate::daemon::unload_leftovers(&layout, &args.daemon.socket).await? {
@@ -47,10 +50,20 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
 }
 
 fn not_loaded(layout: &Layout) -> anyhow::Error {
-    let others: Vec<String> =
-        instances(layout.root()).unwrap_or_default().iter().map(ToString::to_string).collect();
-    let hint = if others.is_empty() { String::new() } else { format!(" (loaded: {})", others.join(", ")) };
-    Failure::new(Exit::Missing, format!("{} is not loaded{hint}", layout.instance()))
+    let others: Vec<String> = instances(layout.root())
+        .unwrap_or_default()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let hint = if others.is_empty() {
+        String::new()
+    } else {
+        format!(" (loaded: {})", others.join(", "))
+    };
+    Failure::new(
+        Exit::Missing,
+        format!("{} is not loaded{hint}", layout.instance()),
+    )
 }
 
 /// Removes an instance of `load --local`, whole or in part; gives what there is to say about it.

@@ -4,31 +4,46 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
 use dns_trace_bpfman::{
-    Attach, Client, Direction as Towards, Load, LoadProgram, Place, Program, ProgramType, Source,
+    Attach, Client, Credentials, Direction as Towards, Load, LoadProgram, Place, Program,
+    ProgramType, Source,
 };
 use dns_trace_event::{ABI_VERSION, GLOBAL_PORTS, GLOBAL_SNAP_LEN};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{META_ABI, META_INSTANCE, described, link_at, link_note, live_links, programs_of, unload_programs};
+use super::{
+    META_ABI, META_INSTANCE, described, link_at, link_note, live_links, programs_of,
+    unload_programs,
+};
 use crate::{
     bundle::{Group, Layout, Mount, RingMaps, Way, grant, granted, remove_instance, rings_of},
-    commands::load::{Attached, FACT_SETTINGS, FACT_SOURCE, Plan, Summary, Wanted, hook_notes, other_way, points, wanted},
+    commands::load::{
+        Attached, FACT_SETTINGS, FACT_SOURCE, Plan, Summary, Wanted, hook_notes, other_way, points,
+        wanted,
+    },
     exit::{Exit, Failure},
     hook::{self, Direction, Hook, Point},
-    local::Netns,
+    local::{Netns, stored_login},
 };
 
 /// Loads, attaches and hands over. What fails half-way is undone, also in the daemon.
 pub(crate) async fn load(plan: &Plan, socket: &Path, source: &Source) -> Result<Summary> {
     let client = Client::new(socket);
     client.probe().await?;
+    let source = &with_login(source)?;
     let group = Group::named(&plan.group)?;
     let ns = Netns::open(plan.netns.as_deref())?;
     let points = points(plan)?;
     let wanted = wanted(plan, &ns, &points)?;
     let _mount = Mount::ensure(&plan.root)?;
     let layout = Layout::new(&plan.root, &plan.instance);
-    let job = Job { plan, client: &client, layout: &layout, ns: &ns, source, group: &group };
+    let job = Job {
+        plan,
+        client: &client,
+        layout: &layout,
+        ns: &ns,
+        source,
+        group: &group,
+    };
 
     let there = programs_of(&client, &plan.instance).await?;
     let mut notes = hook_notes(plan, &points);
@@ -53,7 +68,10 @@ pub(crate) async fn load(plan: &Plan, socket: &Path, source: &Source) -> Result<
     if !there.is_empty() || layout.way().is_some() {
         unload_programs(&client, &plan.instance).await?;
         remove_instance(&layout)?;
-        notes.push(format!("removed what an interrupted load of {} had left behind", plan.instance));
+        notes.push(format!(
+            "removed what an interrupted load of {} had left behind",
+            plan.instance
+        ));
     }
     let result = interruptible(job.fresh(&points, &wanted, notes)).await;
     if result.is_err() {
@@ -86,16 +104,25 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn fresh(&self, points: &[Point], wanted: &[Wanted], notes: Vec<String>) -> Result<Summary> {
+    async fn fresh(
+        &self,
+        points: &[Point],
+        wanted: &[Wanted],
+        notes: Vec<String>,
+    ) -> Result<Summary> {
         let names = hook::programs(points);
         let programs = self.load_sharing(&names).await?;
         for ring in rings_of(programs.iter().map(|p| p.map_ids.as_slice()))? {
             ring.check_abi()?;
         }
         self.layout.make(Way::Bpfman)?;
-        self.layout.remember(Way::Bpfman, FACT_SOURCE, &source_text(self.source))?;
-        self.layout.remember(Way::Bpfman, FACT_SETTINGS, &self.plan.settings.fact())?;
-        let attached = self.attach_missing(&programs, wanted, &mut Vec::new()).await?;
+        self.layout
+            .remember(Way::Bpfman, FACT_SOURCE, &source_text(self.source))?;
+        self.layout
+            .remember(Way::Bpfman, FACT_SETTINGS, &self.plan.settings.fact())?;
+        let attached = self
+            .attach_missing(&programs, wanted, &mut Vec::new())
+            .await?;
         self.hand_over(&programs, attached, false, notes)
     }
 
@@ -118,13 +145,19 @@ impl Job<'_> {
 
     fn request(&self, names: &[&str], map_owner_id: Option<u32>) -> Load {
         let settings = &self.plan.settings;
-        let program = |name: &&str| LoadProgram { name: (*name).to_owned(), program_type: program_type(name) };
+        let program = |name: &&str| LoadProgram {
+            name: (*name).to_owned(),
+            program_type: program_type(name),
+        };
         Load {
             source: self.source.clone(),
             programs: names.iter().map(program).collect(),
             global_data: BTreeMap::from([
                 (GLOBAL_PORTS.to_owned(), settings.ports_bytes()),
-                (GLOBAL_SNAP_LEN.to_owned(), settings.snap_len.to_ne_bytes().to_vec()),
+                (
+                    GLOBAL_SNAP_LEN.to_owned(),
+                    settings.snap_len.to_ne_bytes().to_vec(),
+                ),
             ]),
             metadata: BTreeMap::from([
                 (META_INSTANCE.to_owned(), self.plan.instance.to_string()),
@@ -135,7 +168,12 @@ impl Job<'_> {
         }
     }
 
-    async fn attach_missing(&self, programs: &[Program], wanted: &[Wanted], new: &mut Vec<u32>) -> Result<Vec<Attached>> {
+    async fn attach_missing(
+        &self,
+        programs: &[Program],
+        wanted: &[Wanted],
+        new: &mut Vec<u32>,
+    ) -> Result<Vec<Attached>> {
         let live = live_links(programs);
         let mut attached = Vec::new();
         for Wanted { iface, spot, point } in wanted {
@@ -144,7 +182,8 @@ impl Job<'_> {
             }
             let path = self.layout.link(Way::Bpfman, spot);
             if std::fs::symlink_metadata(&path).is_ok() {
-                std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+                std::fs::remove_file(&path)
+                    .with_context(|| format!("cannot remove {}", path.display()))?;
             }
             let id = programs
                 .iter()
@@ -155,7 +194,11 @@ impl Job<'_> {
             new.push(link);
             std::os::unix::fs::symlink(link_note(link), &path)
                 .with_context(|| format!("cannot write {}", path.display()))?;
-            attached.push(Attached { iface: iface.clone(), hook: spot.hook, direction: spot.direction });
+            attached.push(Attached {
+                iface: iface.clone(),
+                hook: spot.hook,
+                direction: spot.direction,
+            });
         }
         Ok(attached)
     }
@@ -172,17 +215,33 @@ impl Job<'_> {
         };
         match (point.hook, point.hook.tracepoint()) {
             (_, Some((category, name))) => Attach::Tracepoint(format!("{category}/{name}")),
-            (Hook::Xdp, _) => Attach::Xdp { place, proceed_on: self.plan.proceed_on.xdp.clone() },
-            (Hook::Tc, _) => Attach::Tc { place, direction, proceed_on: self.plan.proceed_on.tc.clone() },
+            (Hook::Xdp, _) => Attach::Xdp {
+                place,
+                proceed_on: self.plan.proceed_on.xdp.clone(),
+            },
+            (Hook::Tc, _) => Attach::Tc {
+                place,
+                direction,
+                proceed_on: self.plan.proceed_on.tc.clone(),
+            },
             _ => Attach::Tcx { place, direction },
         }
     }
 
-    fn hand_over(&self, programs: &[Program], attached: Vec<Attached>, was_loaded: bool, notes: Vec<String>) -> Result<Summary> {
+    fn hand_over(
+        &self,
+        programs: &[Program],
+        attached: Vec<Attached>,
+        was_loaded: bool,
+        notes: Vec<String>,
+    ) -> Result<Summary> {
         let mut notes = notes;
         let rings: Vec<RingMaps> = rings_of(programs.iter().map(|p| p.map_ids.as_slice()))?;
         if rings.len() > 1 {
-            notes.push(format!("this bpfman gives each program maps of its own: {} rings", rings.len()));
+            notes.push(format!(
+                "this bpfman gives each program maps of its own: {} rings",
+                rings.len()
+            ));
         }
         let outcome = grant(self.layout, &rings, self.group)?;
         Ok(Summary {
@@ -193,7 +252,10 @@ impl Job<'_> {
             was_loaded,
             attached,
             granted: outcome,
-            rings: granted(self.layout)?.into_iter().map(|handed| handed.folder).collect(),
+            rings: granted(self.layout)?
+                .into_iter()
+                .map(|handed| handed.folder)
+                .collect(),
             group: self.group.clone(),
             notes,
         })
@@ -209,19 +271,44 @@ impl Job<'_> {
             );
             Err(Failure::new(Exit::Runtime, message))
         };
-        let recall = |name| self.layout.recall(Way::Bpfman, name).unwrap_or_else(|| "nothing known".to_owned());
+        let recall = |name| {
+            self.layout
+                .recall(Way::Bpfman, name)
+                .unwrap_or_else(|| "nothing known".to_owned())
+        };
         if recall(FACT_SOURCE) != source_text(self.source) {
             return differs(format!("another image: {}", recall(FACT_SOURCE)));
         }
         if recall(FACT_SETTINGS) != self.plan.settings.fact() {
             return differs(format!("other settings: {}", recall(FACT_SETTINGS)));
         }
-        let have: Vec<&str> = there.iter().filter_map(|p| Some(p.managed.as_ref()?.name.as_str())).collect();
-        if hook::programs(points).iter().any(|name| !have.contains(name)) {
+        let have: Vec<&str> = there
+            .iter()
+            .filter_map(|p| Some(p.managed.as_ref()?.name.as_str()))
+            .collect();
+        if hook::programs(points)
+            .iter()
+            .any(|name| !have.contains(name))
+        {
             return differs(format!("the programs of another hook: {}", have.join(", ")));
         }
         Ok(())
     }
+}
+
+/// The source with the login for its registry: the daemon reads no credential files.
+fn with_login(source: &Source) -> Result<Source> {
+    let mut source = source.clone();
+    if let Source::Image(image) = &mut source
+        && image.credentials.is_none()
+    {
+        let login = stored_login(&image.url)?;
+        image.credentials = login.map(|l| Credentials {
+            username: l.username,
+            password: l.password,
+        });
+    }
+    Ok(source)
 }
 
 /// How the daemon shall load a program of the contract.
@@ -229,7 +316,9 @@ fn program_type(name: &str) -> ProgramType {
     match name {
         dns_trace_event::PROG_XDP => ProgramType::Xdp,
         dns_trace_event::PROG_TC_INGRESS | dns_trace_event::PROG_TC_EGRESS => ProgramType::Tc,
-        dns_trace_event::PROG_DEV_QUEUE | dns_trace_event::PROG_RECEIVE_SKB => ProgramType::Tracepoint,
+        dns_trace_event::PROG_DEV_QUEUE | dns_trace_event::PROG_RECEIVE_SKB => {
+            ProgramType::Tracepoint
+        }
         _ => ProgramType::Tcx,
     }
 }

@@ -25,7 +25,12 @@ const META_ABI: &str = "dns-trace.abi";
 /// The programs that the daemon loaded for an instance.
 async fn programs_of(client: &Client, instance: &Instance) -> Result<Vec<Program>, Error> {
     let metadata = [(META_INSTANCE.to_owned(), instance.to_string())].into();
-    client.list(&Filter { include_foreign: false, metadata }).await
+    client
+        .list(&Filter {
+            include_foreign: false,
+            metadata,
+        })
+        .await
 }
 
 fn described(programs: Vec<Program>) -> Vec<LoadedProgram> {
@@ -40,7 +45,9 @@ fn described(programs: Vec<Program>) -> Vec<LoadedProgram> {
 
 /// The programs of an instance that this tool loaded through the daemon.
 pub(crate) async fn of_instance(layout: &Layout, socket: &Path) -> Result<Vec<LoadedProgram>> {
-    Ok(described(programs_of(&Client::new(socket), layout.instance()).await?))
+    Ok(described(
+        programs_of(&Client::new(socket), layout.instance()).await?,
+    ))
 }
 
 /// The dns-trace programs that bpfman's own command loaded, or, for an instance that was granted
@@ -49,7 +56,9 @@ pub(crate) async fn by_hand(layout: &Layout, socket: &Path) -> Result<Vec<Loaded
     let ours = |p: &Program| {
         p.managed.as_ref().is_some_and(|m| {
             CAPTURE_PROGRAMS.contains(&m.name.as_str())
-                && m.metadata.get(META_INSTANCE).is_none_or(|i| i == layout.instance().as_str())
+                && m.metadata
+                    .get(META_INSTANCE)
+                    .is_none_or(|i| i == layout.instance().as_str())
         })
     };
     let mut programs = Client::new(socket).list(&Filter::default()).await?;
@@ -60,7 +69,11 @@ pub(crate) async fn by_hand(layout: &Layout, socket: &Path) -> Result<Vec<Loaded
 
 /// Ids of the links that the daemon still has, program by program.
 fn live_links(programs: &[Program]) -> Vec<u32> {
-    programs.iter().filter_map(|p| p.managed.as_ref()).flat_map(|m| m.links.iter().copied()).collect()
+    programs
+        .iter()
+        .filter_map(|p| p.managed.as_ref())
+        .flat_map(|m| m.links.iter().copied())
+        .collect()
 }
 
 /// What stands in bpffs for a link of the daemon.
@@ -70,7 +83,10 @@ fn link_note(link: u32) -> String {
 
 /// The daemon's id of the link at a spot.
 fn link_at(layout: &Layout, spot: &Spot) -> Option<u32> {
-    note(&layout.link(Way::Bpfman, spot))?.strip_prefix("link-")?.parse().ok()
+    note(&layout.link(Way::Bpfman, spot))?
+        .strip_prefix("link-")?
+        .parse()
+        .ok()
 }
 
 /// Unloads the programs of an instance and removes its pins.
@@ -93,7 +109,10 @@ async fn unload_programs(client: &Client, instance: &Instance) -> Result<Vec<u32
 
 /// Unloads programs of an instance whose pins are gone; `None` if there are none. A daemon that is
 /// not there has none.
-pub(crate) async fn unload_leftovers(layout: &Layout, socket: &Path) -> Result<Option<Vec<String>>> {
+pub(crate) async fn unload_leftovers(
+    layout: &Layout,
+    socket: &Path,
+) -> Result<Option<Vec<String>>> {
     let client = Client::new(socket);
     match unload_programs(&client, layout.instance()).await {
         Ok(ids) if ids.is_empty() => Ok(None),

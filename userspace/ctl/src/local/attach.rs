@@ -20,7 +20,10 @@ use aya::programs::{
 
 use aya_obj::programs::XdpAttachType;
 
-use super::{Netns, tc::{filters, has_clsact, remove_clsact}};
+use super::{
+    Netns,
+    tc::{filters, has_clsact, remove_clsact},
+};
 use crate::{
     bundle::{Layout, Way, note},
     exit::{Exit, Failure},
@@ -52,7 +55,13 @@ impl From<Direction> for TcAttachType {
 }
 
 /// Whether the kernel still has that attachment. Where it cannot be asked the pin counts.
-pub(crate) fn is_attached(layout: &Layout, ns: &Netns, iface: &str, spot: &Spot, program: u32) -> Result<bool> {
+pub(crate) fn is_attached(
+    layout: &Layout,
+    ns: &Netns,
+    iface: &str,
+    spot: &Spot,
+    program: u32,
+) -> Result<bool> {
     if fs::symlink_metadata(layout.link(Way::Local, spot)).is_err() {
         return Ok(false);
     }
@@ -62,14 +71,23 @@ pub(crate) fn is_attached(layout: &Layout, ns: &Netns, iface: &str, spot: &Spot,
             Ok(programs.iter().any(|p| p.id() == program))
         }),
         Hook::Tc => ns.run(|| {
-            Ok(filters(spot.ifindex, spot.direction)?.iter().any(|f| f.program == Some(program)))
+            Ok(filters(spot.ifindex, spot.direction)?
+                .iter()
+                .any(|f| f.program == Some(program)))
         }),
         Hook::Xdp | Hook::DevQueue | Hook::ReceiveSkb => Ok(true),
     }
 }
 
 /// Attaches the pinned program of `point` at `spot`.
-pub(crate) fn attach(layout: &Layout, ns: &Netns, iface: &str, spot: &Spot, point: &Point, priority: u16) -> Result<()> {
+pub(crate) fn attach(
+    layout: &Layout,
+    ns: &Netns,
+    iface: &str,
+    spot: &Spot,
+    point: &Point,
+    priority: u16,
+) -> Result<()> {
     let program = layout.program(point.program);
     let link = layout.link(Way::Local, spot);
     // What stands there belongs to an interface that is gone, or to a filter that somebody removed.
@@ -80,19 +98,28 @@ pub(crate) fn attach(layout: &Layout, ns: &Netns, iface: &str, spot: &Spot, poin
         Hook::Tcx => tcx(&program, iface, spot.direction, priority).and_then(|fd| pin(fd, &link)),
         Hook::Xdp => xdp(&program, spot.ifindex).and_then(|fd| pin(fd, &link)),
         Hook::Tc => filter(layout, &program, iface, spot, priority),
-        Hook::DevQueue | Hook::ReceiveSkb => tracepoint(&program, spot.hook).and_then(|fd| pin(fd, &link)),
+        Hook::DevQueue | Hook::ReceiveSkb => {
+            tracepoint(&program, spot.hook).and_then(|fd| pin(fd, &link))
+        }
     });
     result.map_err(|error| explain(error, ns, iface, spot))
 }
 
 fn pin(link: FdLink, path: &Path) -> Result<()> {
-    link.pin(path).map(drop).with_context(|| format!("cannot pin the link {}", path.display()))
+    link.pin(path)
+        .map(drop)
+        .with_context(|| format!("cannot pin the link {}", path.display()))
 }
 
 fn tcx(program: &Path, iface: &str, direction: Direction, priority: u16) -> Result<FdLink> {
     let mut program = SchedClassifier::from_pin(program)?;
-    let order = if priority < TCX_LAST_FROM { LinkOrder::first() } else { LinkOrder::last() };
-    let id = program.attach_with_options(iface, direction.into(), TcAttachOptions::TcxOrder(order))?;
+    let order = if priority < TCX_LAST_FROM {
+        LinkOrder::first()
+    } else {
+        LinkOrder::last()
+    };
+    let id =
+        program.attach_with_options(iface, direction.into(), TcAttachOptions::TcxOrder(order))?;
     Ok(FdLink::try_from(program.take_link(id)?)?)
 }
 
@@ -113,7 +140,15 @@ fn xdp(program: &Path, ifindex: u32) -> Result<FdLink> {
 fn tracepoint(program: &Path, hook: Hook) -> Result<FdLink> {
     let (category, name) = hook.tracepoint().context("not a tracepoint")?;
     let mut program = TracePoint::from_pin(program)?;
-    let id = program.attach(category, name)?;
+    let id = program
+        .attach(category, name)
+        .map_err(|error| match error {
+            ProgramError::TracePointError(error) => Failure::new(
+                Exit::Kernel,
+                format!("{error} (run: sudo mount -t tracefs tracefs /sys/kernel/tracing)"),
+            ),
+            other => other.into(),
+        })?;
     FdLink::try_from(program.take_link(id)?).map_err(|_| {
         Failure::new(
             Exit::Kernel,
@@ -133,8 +168,15 @@ fn filter(layout: &Layout, program: &Path, iface: &str, spot: &Spot, priority: u
     if !found {
         tc::qdisc_add_clsact(iface)?;
     }
-    let options = NlOptions { priority, ..NlOptions::default() };
-    let id = program.attach_with_options(iface, spot.direction.into(), TcAttachOptions::Netlink(options))?;
+    let options = NlOptions {
+        priority,
+        ..NlOptions::default()
+    };
+    let id = program.attach_with_options(
+        iface,
+        spot.direction.into(),
+        TcAttachOptions::Netlink(options),
+    )?;
     // Dropping it would remove the filter. It owns nothing but numbers.
     std::mem::forget(program.take_link(id)?);
     Ok(())
@@ -154,7 +196,9 @@ const ENODEV: i32 = 19;
 const EBUSY: i32 = 16;
 
 fn os_error(error: &anyhow::Error) -> Option<i32> {
-    error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error())
+    error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error())
 }
 
 fn explain(error: anyhow::Error, ns: &Netns, iface: &str, spot: &Spot) -> anyhow::Error {
@@ -173,7 +217,11 @@ fn explain(error: anyhow::Error, ns: &Netns, iface: &str, spot: &Spot) -> anyhow
         ),
         _ => {
             let (hook, direction) = (spot.hook, spot.direction);
-            let place = if iface.is_empty() { String::new() } else { format!(" of {iface} in {ns}") };
+            let place = if iface.is_empty() {
+                String::new()
+            } else {
+                format!(" of {iface} in {ns}")
+            };
             error.context(format!("cannot attach to {hook} {direction}{place}"))
         }
     }
@@ -187,9 +235,14 @@ pub(crate) fn detach(layout: &Layout, spot: &Spot, program: Option<u32>) -> Resu
         let ours = note(&path).as_deref() == Some(CLSACT_OURS);
         match Netns::find(spot.netns) {
             None => outcome = Detached::NamespaceGone,
-            Some(ns) => ns.run(|| remove_filter(spot, program, ours)).with_context(|| {
-                format!("cannot remove the {} filter of the interface with index {}", spot.direction, spot.ifindex)
-            })?,
+            Some(ns) => ns
+                .run(|| remove_filter(spot, program, ours))
+                .with_context(|| {
+                    format!(
+                        "cannot remove the {} filter of the interface with index {}",
+                        spot.direction, spot.ifindex
+                    )
+                })?,
         }
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     } else {
@@ -204,7 +257,9 @@ pub(crate) fn detach(layout: &Layout, spot: &Spot, program: Option<u32>) -> Resu
 fn remove_filter(spot: &Spot, program: Option<u32>, clsact_ours: bool) -> Result<()> {
     let own = Netns::open(None)?;
     // The interface is gone, and with it its filters.
-    let Some(iface) = own.iface(spot.ifindex) else { return Ok(()) };
+    let Some(iface) = own.iface(spot.ifindex) else {
+        return Ok(());
+    };
     for filter in filters(spot.ifindex, spot.direction)? {
         if filter.program.is_some() && filter.program == program {
             SchedClassifierLink::attached(
@@ -268,7 +323,10 @@ pub(crate) fn neighbours(ns: &Netns, iface: &str, spot: &Spot) -> Result<Vec<Nei
 /// the last link are gone.
 pub(crate) fn wait_gone(programs: &[u32]) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(5);
-    while loaded_programs().filter_map(Result::ok).any(|p| programs.contains(&p.id())) {
+    while loaded_programs()
+        .filter_map(Result::ok)
+        .any(|p| programs.contains(&p.id()))
+    {
         if Instant::now() > end {
             return Err(anyhow!(
                 "the programs with the ids {programs:?} are still in the kernel: somebody else uses them (see: bpftool prog)"

@@ -8,5 +8,5 @@ mod tc;
 
 pub(crate) use attach::{Detached, Neighbour, attach, detach, is_attached, neighbours, wait_gone};
 pub(crate) use netns::Netns;
-pub(crate) use object::Object;
+pub(crate) use object::{Object, stored_login};
 pub(crate) use programs::{LoadedProgram, load, loaded};

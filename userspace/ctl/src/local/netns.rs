@@ -31,16 +31,26 @@ pub(crate) struct Netns {
 impl Netns {
     /// The namespace with that name or path; without one that of this process.
     pub(crate) fn open(name: Option<&str>) -> Result<Self> {
-        let path = name.map(|n| if n.contains('/') { PathBuf::from(n) } else { Path::new(NAMED).join(n) });
+        let path = name.map(|n| {
+            if n.contains('/') {
+                PathBuf::from(n)
+            } else {
+                Path::new(NAMED).join(n)
+            }
+        });
         let file = path.as_deref().unwrap_or(Path::new(OWN));
         let open = File::open(file).and_then(|f| f.metadata().map(|m| (f, m.ino())));
         match open {
             Ok((file, inode)) => Ok(Self { file, inode, path }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let message = format!("there is no network namespace {} (see: ip netns)", file.display());
+                let message = format!(
+                    "there is no network namespace {} (see: ip netns)",
+                    file.display()
+                );
                 Err(Failure::new(Exit::Missing, message))
             }
-            Err(error) => Err(error).with_context(|| format!("cannot open the network namespace {}", file.display())),
+            Err(error) => Err(error)
+                .with_context(|| format!("cannot open the network namespace {}", file.display())),
         }
     }
 
@@ -55,8 +65,16 @@ impl Netns {
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         mounted(&mounts, inode)
             .into_iter()
-            .chain(processes.map(|p| p.path().join("ns/net")).filter(|p| is(p, inode)))
-            .find_map(|path| Self::open(path.to_str()).ok().filter(|ns| ns.inode == inode))
+            .chain(
+                processes
+                    .map(|p| p.path().join("ns/net"))
+                    .filter(|p| is(p, inode)),
+            )
+            .find_map(|path| {
+                Self::open(path.to_str())
+                    .ok()
+                    .filter(|ns| ns.inode == inode)
+            })
     }
 
     /// Number of the namespace.
@@ -73,13 +91,19 @@ impl Netns {
     pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let enter = || {
             if self.path.is_some() {
-                rustix::thread::move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network))
-                    .with_context(|| format!("cannot enter the network namespace {self}"))?;
+                rustix::thread::move_into_link_name_space(
+                    self.file.as_fd(),
+                    Some(LinkNameSpaceType::Network),
+                )
+                .with_context(|| format!("cannot enter the network namespace {self}"))?;
             }
             work()
         };
-        std::thread::scope(|scope| scope.spawn(enter).join())
-            .unwrap_or_else(|_| Err(anyhow!("the thread in the network namespace {self} panicked")))
+        std::thread::scope(|scope| scope.spawn(enter).join()).unwrap_or_else(|_| {
+            Err(anyhow!(
+                "the thread in the network namespace {self} panicked"
+            ))
+        })
     }
 
     /// Index of an interface in the namespace.
@@ -88,16 +112,24 @@ impl Netns {
             netdevice::name_to_index(any_socket()?, iface).map_err(|error| match error {
                 rustix::io::Errno::NODEV => Failure::new(
                     Exit::Missing,
-                    format!("there is no interface {} in {self} (see: ip link)", crate::exit::clean(iface)),
+                    format!(
+                        "there is no interface {} in {self} (see: ip link)",
+                        crate::exit::clean(iface)
+                    ),
                 ),
-                other => anyhow!(other).context(format!("cannot look up the interface {}", crate::exit::clean(iface))),
+                other => anyhow!(other).context(format!(
+                    "cannot look up the interface {}",
+                    crate::exit::clean(iface)
+                )),
             })
         })
     }
 
     /// Name of an interface; `None` if it is gone.
     pub(crate) fn iface(&self, ifindex: u32) -> Option<String> {
-        self.run(|| Ok(netdevice::index_to_name(any_socket()?, ifindex).ok())).ok().flatten()
+        self.run(|| Ok(netdevice::index_to_name(any_socket()?, ifindex).ok()))
+            .ok()
+            .flatten()
     }
 }
 
@@ -112,7 +144,8 @@ impl std::fmt::Display for Netns {
 
 /// A socket of the calling thread's namespace, for ioctls.
 fn any_socket() -> Result<std::os::fd::OwnedFd> {
-    rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None).context("cannot make a socket")
+    rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None)
+        .context("cannot make a socket")
 }
 
 fn is(path: &Path, inode: u64) -> bool {
@@ -126,7 +159,10 @@ fn mounted(table: &str, inode: u64) -> Vec<PathBuf> {
         .lines()
         .filter_map(|line| {
             let mut fields = line.split(' ').skip(3);
-            (fields.next()? == wanted).then(|| fields.next()).flatten().map(PathBuf::from)
+            (fields.next()? == wanted)
+                .then(|| fields.next())
+                .flatten()
+                .map(PathBuf::from)
         })
         .collect()
 }
@@ -156,9 +192,15 @@ mod tests {
     #[test]
     fn what_is_not_there_is_missing() {
         let error = Netns::open(Some("no-such-netns")).unwrap_err();
-        assert!(error.to_string().contains("/run/netns/no-such-netns"), "{error}");
+        assert!(
+            error.to_string().contains("/run/netns/no-such-netns"),
+            "{error}"
+        );
         assert_eq!(crate::exit::code_of(&error), Exit::Missing);
-        let error = Netns::open(None).unwrap().ifindex("no-such-if").unwrap_err();
+        let error = Netns::open(None)
+            .unwrap()
+            .ifindex("no-such-if")
+            .unwrap_err();
         assert_eq!(crate::exit::code_of(&error), Exit::Missing);
     }
 }

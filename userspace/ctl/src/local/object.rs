@@ -4,9 +4,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use dns_trace_bytecode::OBJECT_NATIVE;
+use dns_trace_images::{
+    Error, Login, Origin, Platform, Registry, Transport, find_login, registry_of,
+};
 use sha2::{Digest, Sha256};
 
-use crate::exit::{Exit, Failure};
+use crate::{
+    commands::image::failure,
+    exit::{Exit, Failure},
+};
 
 /// Largest object that is read; ours has some tens of kilobytes.
 const SIZE_MAX: u64 = 16 << 20;
@@ -23,7 +29,10 @@ pub(crate) struct Object {
 impl Object {
     /// The object that was built into this program.
     pub(crate) fn builtin() -> Self {
-        Self { bytes: OBJECT_NATIVE.to_vec(), source: "built-in".to_owned() }
+        Self {
+            bytes: OBJECT_NATIVE.to_vec(),
+            source: "built-in".to_owned(),
+        }
     }
 
     /// An object from a file.
@@ -46,13 +55,51 @@ impl Object {
             Failure::new(exit, message)
         })?;
         let path = std::path::absolute(path).context("cannot tell the current folder")?;
-        Ok(Self { bytes, source: path.display().to_string() })
+        Ok(Self {
+            bytes,
+            source: path.display().to_string(),
+        })
+    }
+
+    /// The object for this machine out of an image in a registry.
+    pub(crate) async fn image(
+        reference: &str,
+        transport: &Transport,
+        login: Option<Login>,
+    ) -> Result<Self> {
+        let login = match login {
+            None => stored_login(reference)?,
+            given => given,
+        };
+        let registry = Registry::new(transport, login).map_err(failure)?;
+        let origin = Origin::Registry {
+            registry: &registry,
+            reference: reference.to_owned(),
+        };
+        let pulled = origin.pull(Platform::native()).await.map_err(failure)?;
+        Ok(Self {
+            bytes: pulled.object,
+            source: reference.to_owned(),
+        })
     }
 
     /// `sha256:` and the digest of the bytes.
     pub(crate) fn digest(&self) -> String {
-        let hex: String = Sha256::digest(&self.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = Sha256::digest(&self.bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         format!("sha256:{hex}")
+    }
+}
+
+/// The login that `docker login` and its like left behind for the registry of an image. None where a
+/// helper keeps it: many images need no login, and the registry says so if this one does.
+pub(crate) fn stored_login(reference: &str) -> Result<Option<Login>> {
+    let registry = registry_of(reference).map_err(failure)?;
+    match find_login(&registry) {
+        Err(Error::CredentialHelper { .. }) => Ok(None),
+        login => login.map_err(failure),
     }
 }
 
@@ -62,7 +109,10 @@ mod tests {
 
     #[test]
     fn digests_are_those_of_sha256sum() {
-        let object = Object { bytes: b"abc".to_vec(), source: String::new() };
+        let object = Object {
+            bytes: b"abc".to_vec(),
+            source: String::new(),
+        };
         assert_eq!(
             object.digest(),
             "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

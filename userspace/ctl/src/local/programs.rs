@@ -35,7 +35,12 @@ impl LoadedProgram {
             .map_ids()
             .with_context(|| format!("cannot look up the maps of the program {name}"))?
             .unwrap_or_default();
-        Ok(Self { name: name.to_owned(), id: info.id(), tag: format!("{:016x}", info.tag()), map_ids })
+        Ok(Self {
+            name: name.to_owned(),
+            id: info.id(),
+            tag: format!("{:016x}", info.tag()),
+            map_ids,
+        })
     }
 
     /// The programs with these names and ids; the tag comes from the kernel.
@@ -50,7 +55,12 @@ impl LoadedProgram {
 }
 
 /// Loads the named programs of the object and pins them. The maps live as long as the pins.
-pub(crate) fn load(layout: &Layout, object: &Object, names: &[&str], settings: &Settings) -> Result<Vec<LoadedProgram>> {
+pub(crate) fn load(
+    layout: &Layout,
+    object: &Object,
+    names: &[&str],
+    settings: &Settings,
+) -> Result<Vec<LoadedProgram>> {
     let btf = Btf::from_sys_fs().map_err(|error| {
         let message = format!("the kernel shows no BTF at /sys/kernel/btf/vmlinux: {error} (boot a kernel with CONFIG_DEBUG_INFO_BTF=y)");
         Failure::new(Exit::Kernel, message)
@@ -69,7 +79,9 @@ pub(crate) fn load(layout: &Layout, object: &Object, names: &[&str], settings: &
             .ok_or_else(|| not_ours(object, &format!("it has no program {name}")))?;
         load_one(program).map_err(|error| verifier(name, error))?;
         let pin = layout.program(name);
-        program.pin(&pin).with_context(|| format!("cannot pin the program {}", pin.display()))?;
+        program
+            .pin(&pin)
+            .with_context(|| format!("cannot pin the program {}", pin.display()))?;
     }
     loaded(layout)
 }
@@ -77,7 +89,10 @@ pub(crate) fn load(layout: &Layout, object: &Object, names: &[&str], settings: &
 fn not_ours(object: &Object, why: &str) -> anyhow::Error {
     Failure::new(
         Exit::Object,
-        format!("{} is not a dns-trace object: {why} (check the file or image)", object.source),
+        format!(
+            "{} is not a dns-trace object: {why} (check the file or image)",
+            object.source
+        ),
     )
 }
 
@@ -108,15 +123,22 @@ fn check_abi(object: &Object, control: Option<&Map>) -> Result<()> {
 fn refused(object: &Object, error: EbpfError) -> anyhow::Error {
     match error {
         EbpfError::ParseError(error) => not_ours(object, &error.to_string()),
-        EbpfError::BtfError(_) | EbpfError::RelocationError(_) | EbpfError::NoBTF
+        EbpfError::BtfError(_)
+        | EbpfError::RelocationError(_)
+        | EbpfError::NoBTF
         | EbpfError::UnexpectedPinningType { .. } => {
             not_ours(object, &crate::exit::one_line(&anyhow::Error::new(error)))
         }
         EbpfError::BtfRelocationError(error) => Failure::new(
             Exit::Kernel,
-            format!("this kernel's types do not fit the object: {}", crate::exit::one_line(&error.into())),
+            format!(
+                "this kernel's types do not fit the object: {}",
+                crate::exit::one_line(&error.into())
+            ),
         ),
-        EbpfError::MapError(error) => anyhow::Error::new(error).context("cannot make the maps of the object"),
+        EbpfError::MapError(error) => {
+            anyhow::Error::new(error).context("cannot make the maps of the object")
+        }
         other => anyhow::Error::new(other).context(format!("cannot load {}", object.source)),
     }
 }
@@ -133,22 +155,34 @@ fn load_one(program: &mut Program) -> Result<(), ProgramError> {
 /// A refusal of the kernel, with the last line of the verifier's log, which tells the reason.
 fn verifier(name: &str, error: ProgramError) -> anyhow::Error {
     match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => {
             let log = verifier_log.to_string();
             let reason = log
                 .lines()
                 .map(str::trim)
-                .rfind(|l| !l.is_empty() && !l.starts_with("processed ") && !l.starts_with("verification time") && !l.starts_with("stack depth"))
+                .rfind(|l| {
+                    !l.is_empty()
+                        && !l.starts_with("processed ")
+                        && !l.starts_with("verification time")
+                        && !l.starts_with("stack depth")
+                })
                 .unwrap_or("no reason given");
             let exit = match io_error.kind() {
                 std::io::ErrorKind::PermissionDenied if log.trim().is_empty() => Exit::Permission,
                 _ => Exit::Kernel,
             };
-            Failure::new(exit, format!("the kernel refuses the program {name}: {io_error}: {reason}"))
+            Failure::new(
+                exit,
+                format!("the kernel refuses the program {name}: {io_error}: {reason}"),
+            )
         }
-        ProgramError::UnexpectedProgramType => {
-            Failure::new(Exit::Object, format!("the program {name} of the object is of an unexpected type"))
-        }
+        ProgramError::UnexpectedProgramType => Failure::new(
+            Exit::Object,
+            format!("the program {name} of the object is of an unexpected type"),
+        ),
         other => anyhow::Error::new(other).context(format!("cannot load the program {name}")),
     }
 }
@@ -158,7 +192,8 @@ pub(crate) fn loaded(layout: &Layout) -> Result<Vec<LoadedProgram>> {
     let mut programs = Vec::new();
     for name in crate::bundle::names(&layout.programs())? {
         let pin = layout.program(&name);
-        let info = ProgramInfo::from_pin(&pin).with_context(|| format!("cannot open {}", pin.display()))?;
+        let info = ProgramInfo::from_pin(&pin)
+            .with_context(|| format!("cannot open {}", pin.display()))?;
         programs.push(LoadedProgram::new(&name, &info)?);
     }
     Ok(programs)

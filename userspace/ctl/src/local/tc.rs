@@ -46,7 +46,9 @@ pub(crate) fn has_clsact(ifindex: u32) -> Result<bool> {
     with_handle(async |handle| {
         let messages = collect(handle.qdisc().get().index(index(ifindex)?).execute()).await?;
         let wanted = index(ifindex)?;
-        Ok(messages.iter().any(|m| m.header.index == wanted && kind(m) == Some("clsact")))
+        Ok(messages
+            .iter()
+            .any(|m| m.header.index == wanted && kind(m) == Some("clsact")))
     })
     .context("cannot list the queueing disciplines")
 }
@@ -56,12 +58,20 @@ pub(crate) fn remove_clsact(ifindex: u32) -> Result<()> {
     with_handle(async |handle| {
         let mut request = handle.qdisc().del(index(ifindex)?);
         let message = request.message_mut();
-        message.header.handle = TcHandle { major: 0xffff, minor: 0 };
+        message.header.handle = TcHandle {
+            major: 0xffff,
+            minor: 0,
+        };
         // TC_H_CLSACT, which is TC_H_INGRESS.
-        message.header.parent = TcHandle { major: 0xffff, minor: 0xfff1 };
+        message.header.parent = TcHandle {
+            major: 0xffff,
+            minor: 0xfff1,
+        };
         request.execute().await.map_err(Into::into)
     })
-    .with_context(|| format!("cannot remove the clsact qdisc of the interface with index {ifindex}"))
+    .with_context(|| {
+        format!("cannot remove the clsact qdisc of the interface with index {ifindex}")
+    })
 }
 
 fn index(ifindex: u32) -> Result<i32> {
@@ -72,7 +82,9 @@ fn with_handle<T, F>(work: impl FnOnce(Handle) -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         let connection = tokio::spawn(connection);
@@ -83,7 +95,9 @@ where
 }
 
 /// The answers of a dump. A qdisc that is not there is an empty answer.
-async fn collect(answers: impl Stream<Item = Result<TcMessage, rtnetlink::Error>>) -> Result<Vec<TcMessage>> {
+async fn collect(
+    answers: impl Stream<Item = Result<TcMessage, rtnetlink::Error>>,
+) -> Result<Vec<TcMessage>> {
     let mut messages = Vec::new();
     pin_mut!(answers);
     while let Some(answer) = answers.next().await {
@@ -110,7 +124,8 @@ fn kind(message: &TcMessage) -> Option<&str> {
 
 /// The first message of each priority only announces it and has no handle: it is left out.
 fn filter(message: &TcMessage) -> Option<Filter> {
-    let handle = (u32::from(message.header.handle.major) << 16) | u32::from(message.header.handle.minor);
+    let handle =
+        (u32::from(message.header.handle.major) << 16) | u32::from(message.header.handle.minor);
     if handle == 0 {
         return None;
     }

@@ -1,6 +1,6 @@
 //! The checks, each a question and its answer.
 
-use std::path::Path;
+use std::{os::unix::fs::MetadataExt, path::Path};
 
 use aya::{
     maps::{MapData, MapType},
@@ -23,7 +23,10 @@ pub(super) const GROUP: &str = "group";
 pub(super) async fn all(args: &Args, way: WayChoice) -> Vec<Check> {
     let is_root = rustix::process::geteuid().is_root();
     let layout = Layout::new(&args.bundle.root, &args.bundle.instance);
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let release = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
     let mut checks = vec![
         kernel_version(&release),
         btf(),
@@ -32,7 +35,11 @@ pub(super) async fn all(args: &Args, way: WayChoice) -> Vec<Check> {
         bpffs(&args.bundle.root, is_root),
     ];
     let daemon = bpfman(&args.daemon.socket, is_root).await;
-    checks.push(if way == WayChoice::Bpfman { daemon } else { daemon.optional() });
+    checks.push(if way == WayChoice::Bpfman {
+        daemon
+    } else {
+        daemon.optional()
+    });
     checks.push(group(&args.readers.group));
     checks.push(unprivileged(&layout, &release, is_root));
     checks.push(pins(&layout, is_root).optional());
@@ -48,9 +55,11 @@ fn version(release: &str) -> Option<(u32, u32)> {
 
 fn kernel_version(release: &str) -> Check {
     match version(release) {
-        Some(version) if version < (5, 8) => {
-            Check::missing("kernel", format!("Linux {release} has no ring buffer"), "boot Linux 5.8 or later, better 6.6")
-        }
+        Some(version) if version < (5, 8) => Check::missing(
+            "kernel",
+            format!("Linux {release} has no ring buffer"),
+            "boot Linux 5.8 or later, better 6.6",
+        ),
         _ => Check::ok("kernel", format!("Linux {release}")),
     }
 }
@@ -59,7 +68,11 @@ fn btf() -> Check {
     if Path::new(kernel::BTF).exists() {
         return Check::ok("BTF", kernel::BTF);
     }
-    Check::missing("BTF", format!("no {}", kernel::BTF), "boot a kernel with CONFIG_DEBUG_INFO_BTF=y")
+    Check::missing(
+        "BTF",
+        format!("no {}", kernel::BTF),
+        "boot a kernel with CONFIG_DEBUG_INFO_BTF=y",
+    )
 }
 
 fn ring_buffer(is_root: bool) -> Check {
@@ -69,7 +82,11 @@ fn ring_buffer(is_root: bool) -> Check {
     }
     match is_map_supported(MapType::RingBuf) {
         Ok(true) => Check::ok(NAME, "the kernel makes one"),
-        Ok(false) => Check::missing(NAME, "the kernel does not know it", "boot Linux 5.8 or later"),
+        Ok(false) => Check::missing(
+            NAME,
+            "the kernel does not know it",
+            "boot Linux 5.8 or later",
+        ),
         Err(error) => Check::missing(
             NAME,
             crate::exit::one_line(&error.into()),
@@ -85,20 +102,34 @@ fn tcx(is_root: bool) -> Check {
     }
     match kernel::has_tcx() {
         Ok(true) => Check::ok(NAME, "the kernel has it"),
-        Ok(false) => Check::missing(NAME, "the kernel does not have it; tc is used instead", "for TCX boot Linux 6.6 or later"),
-        Err(error) => Check::missing(NAME, crate::exit::one_line(&error), "allow the bpf system call"),
+        Ok(false) => Check::missing(
+            NAME,
+            "the kernel does not have it; tc is used instead",
+            "for TCX boot Linux 6.6 or later",
+        ),
+        Err(error) => Check::missing(
+            NAME,
+            crate::exit::one_line(&error),
+            "allow the bpf system call",
+        ),
     }
 }
 
 fn bpffs(root: &Path, is_root: bool) -> Check {
     const NAME: &str = "bpffs";
     let root_text = root.display();
-    let known = std::fs::read_to_string("/proc/filesystems")
-        .is_ok_and(|list| list.lines().any(|l| l.split_whitespace().last() == Some("bpf")));
+    let known = std::fs::read_to_string("/proc/filesystems").is_ok_and(|list| {
+        list.lines()
+            .any(|l| l.split_whitespace().last() == Some("bpf"))
+    });
     if is_bpffs(root) {
         Check::ok(NAME, format!("mounted at {root_text}"))
     } else if !known {
-        Check::missing(NAME, "the kernel has no bpf file system", "boot a kernel with CONFIG_BPF_SYSCALL=y")
+        Check::missing(
+            NAME,
+            "the kernel has no bpf file system",
+            "boot a kernel with CONFIG_BPF_SYSCALL=y",
+        )
     } else if is_root {
         Check::ok(NAME, format!("load will mount it at {root_text}"))
     } else {
@@ -122,11 +153,22 @@ async fn bpfman(socket: &Path, is_root: bool) -> Check {
 
 fn group(name: &str) -> Check {
     match Group::named(name) {
-        Ok(group) if group.members.is_empty() => {
-            Check::ok(GROUP, format!("{name} (gid {}), no members listed; to add one: sudo usermod -aG {name} USER", group.gid))
-        }
-        Ok(group) => Check::ok(GROUP, format!("{name} (gid {}): {}", group.gid, group.members.join(", "))),
-        Err(_) => Check::missing(GROUP, format!("there is no group {name}"), format!("sudo groupadd --system {name}")),
+        Ok(group) if group.members.is_empty() => Check::ok(
+            GROUP,
+            format!(
+                "{name} (gid {}), no members listed; to add one: sudo usermod -aG {name} USER",
+                group.gid
+            ),
+        ),
+        Ok(group) => Check::ok(
+            GROUP,
+            format!("{name} (gid {}): {}", group.gid, group.members.join(", ")),
+        ),
+        Err(_) => Check::missing(
+            GROUP,
+            format!("there is no group {name}"),
+            format!("sudo groupadd --system {name}"),
+        ),
     }
 }
 
@@ -139,12 +181,16 @@ fn unprivileged(layout: &Layout, release: &str, is_root: bool) -> Check {
             Ok(_) => Check::ok(NAME, "this user just opened a pin"),
             Err(error) => Check::missing(
                 NAME,
-                format!("this user may not open a pin: {}", crate::exit::one_line(&error.into())),
+                format!(
+                    "this user may not open a pin: {}",
+                    crate::exit::one_line(&error.into())
+                ),
                 "boot Linux 5.19 or later",
             ),
         };
     }
-    let setting = std::fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").unwrap_or_default();
+    let setting =
+        std::fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").unwrap_or_default();
     match version(release) {
         Some(version) if version < (5, 19) => Check::missing(
             NAME,
@@ -153,7 +199,10 @@ fn unprivileged(layout: &Layout, release: &str, is_root: bool) -> Check {
         ),
         _ => Check::ok(
             NAME,
-            format!("Linux 5.19 and later allow it, whatever kernel.unprivileged_bpf_disabled says (here {})", setting.trim()),
+            format!(
+                "Linux 5.19 and later allow it, also with kernel.unprivileged_bpf_disabled={}",
+                setting.trim()
+            ),
         ),
     }
 }
@@ -164,12 +213,20 @@ fn pins(layout: &Layout, is_root: bool) -> Check {
     let instance = layout.instance();
     match std::fs::metadata(&pin) {
         Ok(_) => Check::ok(NAME, format!("{} is there", pin.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && !is_root => Check::missing(
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && !is_root => {
+            let gid = std::fs::metadata(layout.root()).map_or(0, |m| m.gid());
+            let group = Group::numbered(gid).name;
+            Check::missing(
+                NAME,
+                format!("this user may not enter {}", layout.root().display()),
+                format!("sudo usermod -aG {group} $USER, and log in again"),
+            )
+        }
+        Err(_) => Check::missing(
             NAME,
-            format!("this user may not enter {}", layout.root().display()),
-            "sudo usermod -aG GROUP $USER, with the group of load, and log in again",
+            format!("{instance} is not loaded"),
+            "sudo dns-tracectl load",
         ),
-        Err(_) => Check::missing(NAME, format!("{instance} is not loaded"), "sudo dns-tracectl load"),
     }
 }
 

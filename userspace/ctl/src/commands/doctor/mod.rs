@@ -9,8 +9,11 @@ use serde::Serialize;
 use crate::{
     cli,
     exit::Exit,
-    report::{Format, Report, table},
+    report::{Format, Report, table, wrap},
 };
+
+/// Columns for what was found: 80 without those for the state and the name.
+const ANSWER_WIDTH: usize = 49;
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -62,8 +65,19 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    fn new(name: &'static str, state: State, why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { name, state, required: true, why: why.into(), remedy: remedy.into() }
+    fn new(
+        name: &'static str,
+        state: State,
+        why: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            name,
+            state,
+            required: true,
+            why: why.into(),
+            remedy: remedy.into(),
+        }
     }
 
     fn ok(name: &'static str, why: impl Into<String>) -> Self {
@@ -95,13 +109,24 @@ struct Outcome<'a> {
 /// Runs all checks.
 pub(crate) async fn run(args: Args) -> Result<Report> {
     let has_socket = args.daemon.socket.exists();
-    let way = args.way.unwrap_or(if has_socket { WayChoice::Bpfman } else { WayChoice::Local });
+    let way = args.way.unwrap_or(if has_socket {
+        WayChoice::Bpfman
+    } else {
+        WayChoice::Local
+    });
     let checks = checks::all(&args, way).await;
-    let failed: Vec<&Check> = checks.iter().filter(|c| c.required && c.state == State::Missing).collect();
+    let failed: Vec<&Check> = checks
+        .iter()
+        .filter(|c| c.required && c.state == State::Missing)
+        .collect();
     let works = failed.is_empty();
     let text = match args.output {
-        Format::Json => serde_json::to_string_pretty(&Outcome { way, works, checks: &checks })
-            .context("cannot write JSON")?,
+        Format::Json => serde_json::to_string_pretty(&Outcome {
+            way,
+            works,
+            checks: &checks,
+        })
+        .context("cannot write JSON")?,
         Format::Text => text(way, &checks, &failed),
     };
     let exit = match failed.first().map(|c| c.name) {
@@ -121,9 +146,17 @@ fn text(way: WayChoice, checks: &[Check], failed: &[&Check]) -> String {
             State::Missing => "missing",
             State::Skipped => "skipped",
         };
-        rows.push(vec![state.to_owned(), check.name.to_owned(), check.why.clone()]);
+        let mut lines = wrap(&check.why, ANSWER_WIDTH);
         if !check.remedy.is_empty() {
-            rows.push(vec![String::new(), String::new(), format!("-> {}", check.remedy)]);
+            lines.extend(wrap(&format!("-> {}", check.remedy), ANSWER_WIDTH));
+        }
+        for (at, line) in lines.into_iter().enumerate() {
+            let (state, name) = if at == 0 {
+                (state, check.name)
+            } else {
+                ("", "")
+            };
+            rows.push(vec![state.to_owned(), name.to_owned(), line]);
         }
     }
     let way = match way {
@@ -147,10 +180,17 @@ mod tests {
     fn each_missing_thing_has_its_remedy_below() {
         let checks = [
             Check::ok("kernel", "Linux 6.18.0"),
-            Check::missing("group", "there is no group dns-trace", "sudo groupadd --system dns-trace"),
+            Check::missing(
+                "group",
+                "there is no group dns-trace",
+                "sudo groupadd --system dns-trace",
+            ),
             Check::skipped("TCX", "only root may ask").optional(),
         ];
-        let failed: Vec<&Check> = checks.iter().filter(|c| c.state == State::Missing).collect();
+        let failed: Vec<&Check> = checks
+            .iter()
+            .filter(|c| c.state == State::Missing)
+            .collect();
         insta::assert_snapshot!(text(WayChoice::Local, &checks, &failed));
     }
 }

@@ -34,8 +34,17 @@ pub(crate) fn wanted(plan: &Plan, ns: &Netns, points: &[Point]) -> Result<Vec<Wa
     let mut wanted = Vec::new();
     let mut add = |iface: &str, ifindex, netns| {
         for point in points {
-            let spot = Spot { hook: point.hook, direction: point.direction, ifindex, netns };
-            wanted.push(Wanted { iface: iface.to_owned(), spot, point: *point });
+            let spot = Spot {
+                hook: point.hook,
+                direction: point.direction,
+                ifindex,
+                netns,
+            };
+            wanted.push(Wanted {
+                iface: iface.to_owned(),
+                spot,
+                point: *point,
+            });
         }
     };
     if plan.hook == HookChoice::Tracepoint {
@@ -61,7 +70,9 @@ pub(crate) fn points(plan: &Plan) -> Result<Vec<Point>> {
 
 /// What a choice of hook means that is not obvious.
 pub(crate) fn hook_notes(plan: &Plan, points: &[Point]) -> Vec<String> {
-    let egress = points.iter().find(|p| p.direction == hook::Direction::Egress);
+    let egress = points
+        .iter()
+        .find(|p| p.direction == hook::Direction::Egress);
     match (plan.hook, egress) {
         (HookChoice::Xdp, Some(egress)) => vec![format!(
             "xdp sees ingress only; egress is watched by {}, so that lookups are whole",
@@ -75,7 +86,11 @@ async fn object(origin: &LocalOrigin) -> Result<Object> {
     match origin {
         LocalOrigin::BuiltIn => Ok(Object::builtin()),
         LocalOrigin::File(path) => Object::file(path),
-        LocalOrigin::Image { .. } => Err(anyhow::anyhow!("pending")),
+        LocalOrigin::Image {
+            reference,
+            transport,
+            login,
+        } => Object::image(reference, transport, login.clone()).await,
     }
 }
 
@@ -97,7 +112,10 @@ pub(crate) async fn load(plan: &Plan, origin: &LocalOrigin) -> Result<Summary> {
         }
         Some(Way::Local) => {
             remove_local(&layout)?;
-            notes.push(format!("removed what an interrupted load of {} had left behind", plan.instance));
+            notes.push(format!(
+                "removed what an interrupted load of {} had left behind",
+                plan.instance
+            ));
             false
         }
         Some(way) => return Err(other_way(plan, way)),
@@ -117,11 +135,16 @@ pub(crate) async fn load(plan: &Plan, origin: &LocalOrigin) -> Result<Summary> {
     let rings = rings_of(programs.iter().map(|p| p.map_ids.as_slice()))?;
     let outcome = grant(&layout, &rings, &group)?;
     undo.forget();
-    let rings = granted(&layout)?.into_iter().map(|handed| handed.folder).collect();
+    let rings = granted(&layout)?
+        .into_iter()
+        .map(|handed| handed.folder)
+        .collect();
     Ok(Summary {
         instance: plan.instance.clone(),
         way: Way::Local,
-        source: layout.recall(Way::Local, FACT_SOURCE).unwrap_or(object.source),
+        source: layout
+            .recall(Way::Local, FACT_SOURCE)
+            .unwrap_or(object.source),
         programs,
         was_loaded,
         attached,
@@ -142,13 +165,20 @@ fn attach_missing(
 ) -> Result<Vec<Attached>> {
     let mut attached = Vec::new();
     for Wanted { iface, spot, point } in wanted {
-        let id = programs.iter().find(|p| p.name == point.program).map_or(0, |p| p.id);
+        let id = programs
+            .iter()
+            .find(|p| p.name == point.program)
+            .map_or(0, |p| p.id);
         if local::is_attached(layout, ns, iface, spot, id)? {
             continue;
         }
         undo.spots.push((*spot, id));
         local::attach(layout, ns, iface, spot, point, priority)?;
-        attached.push(Attached { iface: iface.clone(), hook: spot.hook, direction: spot.direction });
+        attached.push(Attached {
+            iface: iface.clone(),
+            hook: spot.hook,
+            direction: spot.direction,
+        });
     }
     Ok(attached)
 }
@@ -163,7 +193,11 @@ fn check_same(layout: &Layout, object: &Object, plan: &Plan, points: &[Point]) -
         );
         Err(Failure::new(Exit::Runtime, message))
     };
-    let recall = |name| layout.recall(Way::Local, name).unwrap_or_else(|| "nothing known".to_owned());
+    let recall = |name| {
+        layout
+            .recall(Way::Local, name)
+            .unwrap_or_else(|| "nothing known".to_owned())
+    };
     if recall(FACT_OBJECT) != object.digest() {
         return differs(format!("another object: {}", recall(FACT_SOURCE)));
     }
@@ -171,7 +205,10 @@ fn check_same(layout: &Layout, object: &Object, plan: &Plan, points: &[Point]) -
         return differs(format!("other settings: {}", recall(FACT_SETTINGS)));
     }
     let have = bundle::names(&layout.programs())?;
-    if hook::programs(points).iter().any(|name| !have.iter().any(|h| h == name)) {
+    if hook::programs(points)
+        .iter()
+        .any(|name| !have.iter().any(|h| h == name))
+    {
         return differs(format!("the programs of another hook: {}", have.join(", ")));
     }
     Ok(())
@@ -179,11 +216,14 @@ fn check_same(layout: &Layout, object: &Object, plan: &Plan, points: &[Point]) -
 
 /// Refuses to load over an instance that was loaded another way.
 pub(crate) fn other_way(plan: &Plan, way: Way) -> anyhow::Error {
-    let (instance, way) = (&plan.instance, match way {
-        Way::Local => "without bpfman",
-        Way::Bpfman => "through bpfman",
-        Way::Granted => "by bpfman's own command",
-    });
+    let (instance, way) = (
+        &plan.instance,
+        match way {
+            Way::Local => "without bpfman",
+            Way::Bpfman => "through bpfman",
+            Way::Granted => "by bpfman's own command",
+        },
+    );
     Failure::new(
         Exit::Runtime,
         format!(
@@ -203,7 +243,11 @@ struct Undo<'a> {
 
 impl<'a> Undo<'a> {
     const fn new(layout: &'a Layout, was_loaded: bool) -> Self {
-        Self { layout: Some(layout), whole: !was_loaded, spots: Vec::new() }
+        Self {
+            layout: Some(layout),
+            whole: !was_loaded,
+            spots: Vec::new(),
+        }
     }
 
     fn forget(&mut self) {

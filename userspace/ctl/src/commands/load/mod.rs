@@ -21,28 +21,59 @@ use crate::{cli, hook::HookChoice, report::Report};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Image with the programs, such as quay.io/acme/dns-trace:0.1.0
-    #[arg(long, value_name = "REF", help_heading = "Where the programs come from")]
+    #[arg(
+        long,
+        value_name = "REF",
+        help_heading = "Where the programs come from"
+    )]
     pub(crate) image: Option<String>,
     /// Load without bpfman; the built-in object unless --object or --image is given
     #[arg(long, help_heading = "Where the programs come from")]
     pub(crate) local: bool,
     /// Object file; without --local as bpfman sees it
-    #[arg(long, value_name = "FILE", conflicts_with = "image", help_heading = "Where the programs come from")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "image",
+        help_heading = "Where the programs come from"
+    )]
     pub(crate) object: Option<PathBuf>,
     /// When to ask the registry
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN", requires = "image", help_heading = "Where the programs come from")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        requires = "image",
+        help_heading = "Where the programs come from"
+    )]
     pub(crate) pull_policy: Pull,
     /// User name for the registry
     #[arg(long, value_name = "NAME", requires_all = ["image", "password_stdin"], help_heading = "Where the programs come from")]
     pub(crate) username: Option<String>,
     /// Read the password for the registry from standard input
-    #[arg(long, requires = "username", help_heading = "Where the programs come from")]
+    #[arg(
+        long,
+        requires = "username",
+        help_heading = "Where the programs come from"
+    )]
     pub(crate) password_stdin: bool,
+    /// With --local: trust the CA certificates in this PEM file too
+    #[arg(long, value_name = "FILE", requires_all = ["local", "image"], conflicts_with = "plain_http", help_heading = "Where the programs come from")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// With --local: speak HTTP without TLS to the registry
+    #[arg(long, requires_all = ["local", "image"], help_heading = "Where the programs come from")]
+    pub(crate) plain_http: bool,
     #[command(flatten)]
     pub(crate) daemon: cli::Daemon,
 
     /// Interface to watch; may be given several times, or several with commas
-    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Where to attach")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        help_heading = "Where to attach"
+    )]
     pub(crate) iface: Vec<String>,
     /// Network namespace of the interfaces: a name of `ip netns`, or a path
     #[arg(long, value_name = "NAME|PATH", help_heading = "Where to attach")]
@@ -56,11 +87,22 @@ pub(crate) struct Args {
     pub(crate) priority: u16,
     /// Outcomes of our program after which later programs run (xdp and tc through bpfman). The
     /// default lets all others run
-    #[arg(long, value_name = "ACTION", value_delimiter = ',', conflicts_with = "local", help_heading = "Where to attach")]
+    #[arg(
+        long,
+        value_name = "ACTION",
+        value_delimiter = ',',
+        conflicts_with = "local",
+        help_heading = "Where to attach"
+    )]
     pub(crate) proceed_on: Vec<String>,
 
     /// Ports that carry DNS, up to 8
-    #[arg(long, value_name = "PORT,…", default_value_t, help_heading = "What to capture")]
+    #[arg(
+        long,
+        value_name = "PORT,…",
+        default_value_t,
+        help_heading = "What to capture"
+    )]
     pub(crate) ports: settings::Ports,
     /// Bytes to copy of each message at most
     #[arg(long, value_name = "BYTES", default_value_t = dns_trace_event::PAYLOAD_MAX, value_parser = RangedU64ValueParser::<u32>::new().range(1..=u64::from(dns_trace_event::PAYLOAD_MAX)), help_heading = "What to capture")]
@@ -91,7 +133,9 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
     crate::kernel::need_btf()?;
     let summary = match &plan.origin {
         plan::Origin::Local(origin) => local::load(&plan, origin).await?,
-        plan::Origin::Daemon { socket, source } => crate::daemon::load(&plan, socket, source).await?,
+        plan::Origin::Daemon { socket, source } => {
+            crate::daemon::load(&plan, socket, source).await?
+        }
     };
     Ok(Report::new(summary.to_string()))
 }

@@ -4,6 +4,7 @@ use std::{io::Read, path::PathBuf};
 
 use anyhow::{Context, Result};
 use dns_trace_bpfman::{Credentials, Image, PullPolicy, Source, TcAction, XdpAction};
+use dns_trace_images::{Login, Transport};
 
 use super::{Args, Pull, Settings};
 use crate::{
@@ -42,7 +43,12 @@ pub(crate) enum Origin {
 pub(crate) enum LocalOrigin {
     BuiltIn,
     File(PathBuf),
-    Image { reference: String, credentials: Option<Credentials> },
+    Image {
+        reference: String,
+        transport: Transport,
+        /// As given; `None` asks the credential files.
+        login: Option<Login>,
+    },
 }
 
 /// Outcomes after which bpfman's dispatchers run later programs; empty for the daemon's default.
@@ -56,7 +62,9 @@ impl ProceedOn {
     /// A word may mean something at one of the hooks only; one that means nothing at any is refused.
     fn parse(words: &[String], hook: HookChoice) -> Result<Self> {
         if !words.is_empty() && matches!(hook, HookChoice::Tcx | HookChoice::Tracepoint) {
-            return Err(usage("--proceed-on is for the hooks xdp and tc: elsewhere later programs always run"));
+            return Err(usage(
+                "--proceed-on is for the hooks xdp and tc: elsewhere later programs always run",
+            ));
         }
         let mut proceed_on = Self::default();
         for word in words {
@@ -82,8 +90,15 @@ impl TryFrom<Args> for Plan {
         let mut ifaces: Vec<String> = Vec::new();
         for iface in args.iface {
             // IFNAMSIZ of linux/if.h, without the end.
-            if iface.is_empty() || iface.len() > 15 || iface.contains(['/', '\0']) || iface.contains(char::is_whitespace) {
-                return Err(usage(format!("{} is no name of an interface", iface.escape_debug())));
+            if iface.is_empty()
+                || iface.len() > 15
+                || iface.contains(['/', '\0'])
+                || iface.contains(char::is_whitespace)
+            {
+                return Err(usage(format!(
+                    "{} is no name of an interface",
+                    iface.escape_debug()
+                )));
             }
             if !ifaces.contains(&iface) {
                 ifaces.push(iface);
@@ -91,30 +106,57 @@ impl TryFrom<Args> for Plan {
         }
         match args.hook {
             HookChoice::Tracepoint if !ifaces.is_empty() || args.netns.is_some() => {
-                return Err(usage("the hook tracepoint sees the whole host: leave out --iface and --netns"));
+                return Err(usage(
+                    "the hook tracepoint sees the whole host: leave out --iface and --netns",
+                ));
             }
             HookChoice::Tracepoint => {}
             _ if ifaces.is_empty() => {
-                return Err(usage("which interface? give --iface NAME (see: ip link), or --hook tracepoint for the whole host"));
+                return Err(usage(
+                    "which interface? give --iface NAME (see: ip link), or --hook tracepoint for the whole host",
+                ));
             }
             _ => {}
         }
         let proceed_on = ProceedOn::parse(&args.proceed_on, args.hook)?;
-        let credentials = credentials(args.username, args.password_stdin)?;
+        let login = login(args.username, args.password_stdin)?;
+        let transport = match (args.ca_file, args.plain_http) {
+            (_, true) => Transport::PlainHttp,
+            (Some(file), false) => Transport::TlsWithCa(file),
+            (None, false) => Transport::Tls,
+        };
         let origin = match (args.local, args.image, args.object) {
             (true, None, None) => Origin::Local(LocalOrigin::BuiltIn),
             (true, None, Some(path)) => Origin::Local(LocalOrigin::File(path)),
-            (true, Some(reference), _) => Origin::Local(LocalOrigin::Image { reference, credentials }),
+            (true, Some(reference), _) => Origin::Local(LocalOrigin::Image {
+                reference,
+                transport,
+                login,
+            }),
             (false, None, None) => {
-                return Err(usage("give --image REF to load it through bpfman, or --local to load the built-in object without bpfman"));
+                return Err(usage(
+                    "give --image REF to load it through bpfman, or --local to load the built-in object without bpfman",
+                ));
             }
             (false, Some(url), _) => {
-                let image = Image { url, pull_policy: args.pull_policy.into(), credentials };
-                Origin::Daemon { socket: args.daemon.socket, source: Source::Image(image) }
+                let credentials =
+                    login.map(|Login { username, password }| Credentials { username, password });
+                let image = Image {
+                    url,
+                    pull_policy: args.pull_policy.into(),
+                    credentials,
+                };
+                Origin::Daemon {
+                    socket: args.daemon.socket,
+                    source: Source::Image(image),
+                }
             }
             (false, None, Some(path)) => {
                 let path = std::path::absolute(path).context("cannot tell the current folder")?;
-                Origin::Daemon { socket: args.daemon.socket, source: Source::File(path) }
+                Origin::Daemon {
+                    socket: args.daemon.socket,
+                    source: Source::File(path),
+                }
             }
         };
         Ok(Self {
@@ -124,7 +166,10 @@ impl TryFrom<Args> for Plan {
             hook: args.hook,
             priority: args.priority,
             proceed_on,
-            settings: Settings { ports: args.ports.0, snap_len: args.snap_len },
+            settings: Settings {
+                ports: args.ports.0,
+                snap_len: args.snap_len,
+            },
             instance: args.bundle.instance,
             group: args.readers.group,
             root: args.bundle.root,
@@ -143,9 +188,11 @@ impl From<Pull> for PullPolicy {
 }
 
 /// A password never stands on the command line, where every user of the host can read it.
-fn credentials(username: Option<String>, from_stdin: bool) -> Result<Option<Credentials>> {
+fn login(username: Option<String>, from_stdin: bool) -> Result<Option<Login>> {
     const LONGEST: u64 = 64 << 10;
-    let Some(username) = username.filter(|_| from_stdin) else { return Ok(None) };
+    let Some(username) = username.filter(|_| from_stdin) else {
+        return Ok(None);
+    };
     let mut password = String::new();
     std::io::stdin()
         .lock()
@@ -156,7 +203,7 @@ fn credentials(username: Option<String>, from_stdin: bool) -> Result<Option<Cred
     if password.is_empty() {
         return Err(usage("standard input has no password"));
     }
-    Ok(Some(Credentials { username, password }))
+    Ok(Some(Login { username, password }))
 }
 
 #[cfg(test)]
@@ -168,8 +215,11 @@ mod tests {
 
     fn plan(line: &str) -> Result<Plan> {
         let words = format!("dns-tracectl load {line}");
-        let cli = Cli::try_parse_from(words.split_whitespace()).map_err(|e| usage(e.to_string()))?;
-        let Command::Load(args) = cli.command else { panic!("{words} is no load") };
+        let cli =
+            Cli::try_parse_from(words.split_whitespace()).map_err(|e| usage(e.to_string()))?;
+        let Command::Load(args) = cli.command else {
+            panic!("{words} is no load")
+        };
         Plan::try_from(args)
     }
 
@@ -182,14 +232,29 @@ mod tests {
         let plan = plan("--local --iface eth0,eth1 --iface eth0").unwrap();
         assert!(matches!(plan.origin, Origin::Local(LocalOrigin::BuiltIn)));
         assert_eq!(plan.ifaces, ["eth0", "eth1"]);
-        assert_eq!((plan.instance.as_str(), plan.group.as_str()), ("default", "dns-trace"));
-        assert_eq!(plan.settings, Settings { ports: dns_trace_event::DEFAULT_PORTS, snap_len: 4096 });
+        assert_eq!(
+            (plan.instance.as_str(), plan.group.as_str()),
+            ("default", "dns-trace")
+        );
+        assert_eq!(
+            plan.settings,
+            Settings {
+                ports: dns_trace_event::DEFAULT_PORTS,
+                snap_len: 4096
+            }
+        );
     }
 
     #[test]
     fn an_image_goes_through_bpfman() {
         let plan = plan("--image r.example/dns-trace:1 --iface eth0 --pull-policy always").unwrap();
-        let Origin::Daemon { source: Source::Image(image), .. } = plan.origin else { panic!("not bpfman") };
+        let Origin::Daemon {
+            source: Source::Image(image),
+            ..
+        } = plan.origin
+        else {
+            panic!("not bpfman")
+        };
         assert_eq!(image.pull_policy, PullPolicy::Always);
         assert_eq!(image.url, "r.example/dns-trace:1");
     }
@@ -220,9 +285,17 @@ mod tests {
 
     #[test]
     fn proceed_on_words_go_to_the_hooks_that_know_them() {
-        let plan = plan("--image r/x --iface eth0 --hook xdp --proceed-on pass,pipe,dispatcher_return").unwrap();
-        assert_eq!(plan.proceed_on.xdp, [XdpAction::Pass, XdpAction::DispatcherReturn]);
-        assert_eq!(plan.proceed_on.tc, [TcAction::Pipe, TcAction::DispatcherReturn]);
+        let plan =
+            plan("--image r/x --iface eth0 --hook xdp --proceed-on pass,pipe,dispatcher_return")
+                .unwrap();
+        assert_eq!(
+            plan.proceed_on.xdp,
+            [XdpAction::Pass, XdpAction::DispatcherReturn]
+        );
+        assert_eq!(
+            plan.proceed_on.tc,
+            [TcAction::Pipe, TcAction::DispatcherReturn]
+        );
     }
 
     #[test]

@@ -25,7 +25,12 @@ impl Default for Ports {
 
 impl fmt::Display for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let used: Vec<String> = self.0.iter().filter(|p| **p != 0).map(u16::to_string).collect();
+        let used: Vec<String> = self
+            .0
+            .iter()
+            .filter(|p| **p != 0)
+            .map(u16::to_string)
+            .collect();
         f.write_str(&used.join(","))
     }
 }
@@ -36,18 +41,32 @@ impl FromStr for Ports {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut ports = Vec::new();
         for field in text.split(',') {
-            let port: u16 = field.trim().parse().ok().filter(|p| *p != 0).ok_or_else(|| {
-                format!("{} is no port: give numbers from 1 to 65535, separated by commas", field.escape_debug())
-            })?;
+            let port: u16 = field
+                .trim()
+                .parse()
+                .ok()
+                .filter(|p| *p != 0)
+                .ok_or_else(|| {
+                    format!(
+                        "{} is no port: give numbers from 1 to 65535, separated by commas",
+                        field.escape_debug()
+                    )
+                })?;
             if !ports.contains(&port) {
                 ports.push(port);
             }
         }
         if ports.len() > PORTS_MAX {
-            return Err(format!("{} ports are too many: at most {PORTS_MAX}", ports.len()));
+            return Err(format!(
+                "{} ports are too many: at most {PORTS_MAX}",
+                ports.len()
+            ));
         }
         ports.resize(PORTS_MAX, 0);
-        ports.try_into().map(Self).map_err(|_| "too many ports".to_owned())
+        ports
+            .try_into()
+            .map(Self)
+            .map_err(|_| "too many ports".to_owned())
     }
 }
 
@@ -70,21 +89,39 @@ mod tests {
     #[test]
     fn ports_fill_their_slots() {
         assert_eq!("53".parse::<Ports>().unwrap().0, [53, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!("5353,53,5353".parse::<Ports>().unwrap().0, [5353, 53, 0, 0, 0, 0, 0, 0]);
-        assert_eq!("1,2,3,4,5,6,7,8".parse::<Ports>().unwrap().0, [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(
+            "5353,53,5353".parse::<Ports>().unwrap().0,
+            [5353, 53, 0, 0, 0, 0, 0, 0]
+        );
+        assert_eq!(
+            "1,2,3,4,5,6,7,8".parse::<Ports>().unwrap().0,
+            [1, 2, 3, 4, 5, 6, 7, 8]
+        );
         assert_eq!(Ports::default().to_string().parse(), Ok(Ports::default()));
     }
 
     #[test]
     fn what_is_no_port_is_refused() {
-        for bad in ["", "0", "65536", "-1", "53,", "dns", "53 5353", "1,2,3,4,5,6,7,8,9"] {
+        for bad in [
+            "",
+            "0",
+            "65536",
+            "-1",
+            "53,",
+            "dns",
+            "53 5353",
+            "1,2,3,4,5,6,7,8,9",
+        ] {
             assert!(bad.parse::<Ports>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn bytes_are_in_the_machines_order() {
-        let settings = Settings { ports: Ports::default().0, snap_len: 4096 };
+        let settings = Settings {
+            ports: Ports::default().0,
+            snap_len: 4096,
+        };
         assert_eq!(settings.ports_bytes()[..2], 53u16.to_ne_bytes());
         assert_eq!(settings.ports_bytes().len(), 16);
     }

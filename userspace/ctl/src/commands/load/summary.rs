@@ -39,7 +39,12 @@ pub(crate) struct Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { instance, source, group, .. } = self;
+        let Self {
+            instance,
+            source,
+            group,
+            ..
+        } = self;
         let way = self.way.name();
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
@@ -47,20 +52,36 @@ impl fmt::Display for Summary {
         if !self.was_loaded {
             writeln!(f, "loaded {instance} ({way}, {source}, ABI {ABI_VERSION})")?;
         } else if self.attached.is_empty() && self.granted == Granted::Already {
-            return write!(f, "{instance} is loaded already ({way}, {source}): nothing to do");
+            return write!(
+                f,
+                "{instance} is loaded already ({way}, {source}): nothing to do"
+            );
         } else {
             writeln!(f, "{instance} was loaded already ({way}, {source})")?;
         }
         for program in &self.programs {
             writeln!(f, "  program   {} (id {})", program.name, program.id)?;
         }
-        for Attached { iface, hook, direction } in &self.attached {
-            let place = if iface.is_empty() { "every namespace" } else { iface };
+        for Attached {
+            iface,
+            hook,
+            direction,
+        } in &self.attached
+        {
+            let place = if iface.is_empty() {
+                "every namespace"
+            } else {
+                iface
+            };
             writeln!(f, "  attached  {place} {direction} ({hook})")?;
         }
         for ring in &self.rings {
             writeln!(f, "  ring      {}", ring.display())?;
         }
-        writeln!(f, "  readers   members of the group {} (gid {})", group.name, group.gid)
+        writeln!(
+            f,
+            "  readers   members of the group {} (gid {})",
+            group.name, group.gid
+        )
     }
 }

@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::{
     bundle::{Group, Layout, Way, counters, granted, reader_of},
     commands::load::{FACT_SETTINGS, FACT_SOURCE},
-    daemon, hook,
+    daemon,
+    hook::{self, Hook},
     instance::{Instance, Spot},
     local::{self, LoadedProgram, Neighbour, Netns},
 };
@@ -90,7 +91,7 @@ pub(crate) async fn bundle(root: &Path, instance: &Instance, socket: &Path) -> R
     });
     let mut attachments = Vec::new();
     for spot in layout.spots(way)? {
-        attachments.push(attachment(&spot, &programs, &mut notes));
+        attachments.push(attachment(&spot, way, &programs, &mut notes));
     }
     if way == Way::Granted {
         notes.push("attached by bpfman's own command: where, see bpfman link list".to_owned());
@@ -110,29 +111,46 @@ pub(crate) async fn bundle(root: &Path, instance: &Instance, socket: &Path) -> R
 }
 
 /// The counters as a JSON object, in their order.
-fn as_map<S: serde::Serializer>(counters: &[(&str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_map<S: serde::Serializer>(
+    counters: &[(&str, u64)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_map(counters.iter().copied())
 }
 
-fn attachment(spot: &Spot, programs: &[LoadedProgram], notes: &mut Vec<String>) -> Attachment {
+fn attachment(
+    spot: &Spot,
+    way: Way,
+    programs: &[LoadedProgram],
+    notes: &mut Vec<String>,
+) -> Attachment {
     let program = hook::program_at(spot.hook, spot.direction);
     let id = programs.iter().find(|p| p.name == program).map(|p| p.id);
     let host_wide = spot.hook.tracepoint().is_some();
-    let ns = if host_wide { None } else { Netns::find(spot.netns) };
+    let ns = if host_wide {
+        None
+    } else {
+        Netns::find(spot.netns)
+    };
     let iface = ns.as_ref().and_then(|ns| ns.iface(spot.ifindex));
+    let mut can_tell = matches!(spot.hook, Hook::Tcx | Hook::Tc) && way == Way::Local;
     let chain = match (&ns, &iface) {
         (Some(ns), Some(iface)) => local::neighbours(ns, iface, spot).unwrap_or_else(|error| {
             notes.push(crate::exit::one_line(&error));
+            can_tell = false;
             Vec::new()
         }),
         _ => Vec::new(),
     };
-    let position = chain.iter().position(|n| n.id.is_some() && n.id == id).map(|at| at + 1);
+    let position = chain
+        .iter()
+        .position(|n| n.id.is_some() && n.id == id)
+        .map(|at| at + 1);
     Attachment {
         hook: spot.hook.name(),
         direction: spot.direction.name(),
         program: program.to_owned(),
-        alive: host_wide || (iface.is_some() && (chain.is_empty() || position.is_some())),
+        alive: host_wide || (iface.is_some() && (position.is_some() || !can_tell)),
         iface,
         ifindex: spot.ifindex,
         netns: spot.netns,
@@ -146,10 +164,14 @@ fn rings(layout: &Layout, notes: &mut Vec<String>) -> Result<Vec<Ring>> {
     let mut rings = Vec::new();
     for handed in granted(layout)? {
         let reader = reader_of(&handed.folder);
-        let values = handed.stats.map(counters).transpose().unwrap_or_else(|error| {
-            notes.push(crate::exit::one_line(&error));
-            None
-        });
+        let values = handed
+            .stats
+            .map(counters)
+            .transpose()
+            .unwrap_or_else(|error| {
+                notes.push(crate::exit::one_line(&error));
+                None
+            });
         let counters = values.map(|values| STATS_NAMES.into_iter().zip(values).collect());
         rings.push(Ring {
             path: handed.folder.display().to_string(),
@@ -166,5 +188,9 @@ fn readers(layout: &Layout) -> Option<Readers> {
     use std::os::unix::fs::MetadataExt;
     let gid = std::fs::metadata(layout.rings()).ok()?.gid();
     let Group { name, gid, members } = Group::numbered(gid);
-    Some(Readers { group: name, gid, members })
+    Some(Readers {
+        group: name,
+        gid,
+        members,
+    })
 }

@@ -33,7 +33,11 @@ pub(crate) struct Args {
 /// Shows one instance or all.
 pub(crate) async fn run(args: Args) -> Result<Report> {
     kernel::need_root("looking into the kernel")?;
-    let mount = if is_bpffs(&args.root) { Mount::existing(&args.root)? } else { None };
+    let mount = if is_bpffs(&args.root) {
+        Mount::existing(&args.root)?
+    } else {
+        None
+    };
     let mut names = instances(&args.root)?;
     if let Some(only) = &args.instance {
         names.retain(|name| name == only);
@@ -44,8 +48,16 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
     }
     drop(mount);
     let report = match args.output {
-        Format::Json => Report::new(serde_json::to_string_pretty(&bundles).context("cannot write JSON")?),
-        Format::Text => Report::new(bundles.iter().map(text::bundle).collect::<Vec<_>>().join("\n")),
+        Format::Json => {
+            Report::new(serde_json::to_string_pretty(&bundles).context("cannot write JSON")?)
+        }
+        Format::Text => Report::new(
+            bundles
+                .iter()
+                .map(text::bundle)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        ),
     };
     if !bundles.is_empty() {
         return Ok(report);
@@ -53,8 +65,14 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
     match args.output {
         Format::Json => Ok(report.with(Exit::Missing)),
         Format::Text => {
-            let what = args.instance.map_or_else(|| "nothing is loaded".to_owned(), |name| format!("{name} is not loaded"));
-            Err(Failure::new(Exit::Missing, format!("{what} (run: sudo dns-tracectl load)")))
+            let what = args.instance.map_or_else(
+                || "nothing is loaded".to_owned(),
+                |name| format!("{name} is not loaded"),
+            );
+            Err(Failure::new(
+                Exit::Missing,
+                format!("{what} (run: sudo dns-tracectl load)"),
+            ))
         }
     }
 }

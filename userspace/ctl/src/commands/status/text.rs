@@ -17,7 +17,12 @@ pub(crate) fn bundle(bundle: &Bundle) -> String {
         text.push_str(&format!("  {settings}\n"));
     }
     let mut rows = vec![row(["PROGRAM", "ID", "TAG", ""])];
-    rows.extend(bundle.programs.iter().map(|p| row([&p.name, &p.id.to_string(), &p.tag, ""])));
+    rows.extend(
+        bundle
+            .programs
+            .iter()
+            .map(|p| row([&p.name, &p.id.to_string(), &p.tag, ""])),
+    );
     text.push_str(&section(&rows));
     let mut rows = vec![row(["INTERFACE", "DIRECTION", "HOOK", "PLACE"])];
     rows.extend(bundle.attachments.iter().map(attachment));
@@ -26,8 +31,15 @@ pub(crate) fn bundle(bundle: &Bundle) -> String {
         text.push_str(&counters(ring));
     }
     if let Some(readers) = &bundle.readers {
-        let members = if readers.members.is_empty() { "none listed".to_owned() } else { readers.members.join(", ") };
-        text.push_str(&format!("  readers: group {} (gid {}), members: {members}\n", readers.group, readers.gid));
+        let members = if readers.members.is_empty() {
+            "none listed".to_owned()
+        } else {
+            readers.members.join(", ")
+        };
+        text.push_str(&format!(
+            "  readers: group {} (gid {}), members: {members}\n",
+            readers.group, readers.gid
+        ));
     }
     for note in &bundle.notes {
         text.push_str(&format!("  note: {note}\n"));
@@ -44,7 +56,10 @@ fn section(rows: &[Vec<String>]) -> String {
     if rows.len() < 2 {
         return String::new();
     }
-    table(rows).lines().map(|line| format!("  {line}\n")).collect()
+    table(rows)
+        .lines()
+        .map(|line| format!("  {line}\n"))
+        .collect()
 }
 
 fn attachment(a: &Attachment) -> Vec<String> {
@@ -54,11 +69,15 @@ fn attachment(a: &Attachment) -> Vec<String> {
             None => iface.clone(),
         },
         (None, 0) => "every namespace".to_owned(),
-        (None, ifindex) => format!("index {ifindex} in netns {}", a.netns),
+        (None, ifindex) => format!("{ifindex} of {} (gone)", a.netns),
     };
     let place = match (a.alive, a.position) {
-        (false, _) => "detached: the interface is gone, or somebody removed us".to_owned(),
-        (true, Some(position)) => format!("{position} of {}{}", a.chain.len(), beside(&a.chain, position)),
+        (false, _) => "detached; load again".to_owned(),
+        (true, Some(position)) => format!(
+            "{position} of {}{}",
+            a.chain.len(),
+            beside(&a.chain, position)
+        ),
         (true, None) => String::new(),
     };
     vec![iface, a.direction.to_owned(), a.hook.to_owned(), place]
@@ -69,9 +88,15 @@ fn beside(chain: &[Neighbour], position: usize) -> String {
         .iter()
         .enumerate()
         .filter(|(at, _)| at + 1 != position)
-        .map(|(_, n)| n.id.map_or_else(|| n.name.clone(), |id| format!("{} ({id})", n.name)))
+        .map(|(_, n)| {
+            n.id.map_or_else(|| n.name.clone(), |id| format!("{} ({id})", n.name))
+        })
         .collect();
-    if others.is_empty() { String::new() } else { format!(", beside {}", others.join(", ")) }
+    if others.is_empty() {
+        String::new()
+    } else {
+        format!(", beside {}", others.join(", "))
+    }
 }
 
 fn counters(ring: &Ring) -> String {
@@ -103,7 +128,11 @@ mod tests {
     use crate::{commands::status::gather::Readers, local::LoadedProgram};
 
     fn sample() -> Bundle {
-        let neighbour = |name: &str, id| Neighbour { name: name.to_owned(), id: Some(id), priority: None };
+        let neighbour = |name: &str, id| Neighbour {
+            name: name.to_owned(),
+            id: Some(id),
+            priority: None,
+        };
         let attachment = |direction, alive: bool| Attachment {
             hook: "tcx",
             direction,
@@ -113,7 +142,11 @@ mod tests {
             netns: 4_026_531_840,
             netns_path: None,
             position: alive.then_some(1),
-            chain: if alive { vec![neighbour("dns_tcx", 31), neighbour("cil_from_netdev", 7)] } else { Vec::new() },
+            chain: if alive {
+                vec![neighbour("dns_tcx", 31), neighbour("cil_from_netdev", 7)]
+            } else {
+                Vec::new()
+            },
             alive,
         };
         Bundle {
@@ -132,11 +165,18 @@ mod tests {
             rings: vec![Ring {
                 path: "/run/dns-trace/default/rings/0".to_owned(),
                 map: Some(1),
-                counters: dns_trace_event::STATS_NAMES.into_iter().map(|name| (name, 12_345)).collect(),
+                counters: dns_trace_event::STATS_NAMES
+                    .into_iter()
+                    .map(|name| (name, 12_345))
+                    .collect(),
                 is_read: true,
                 reader_pid: Some(4242),
             }],
-            readers: Some(Readers { group: "dns-trace".to_owned(), gid: 999, members: vec!["ada".to_owned()] }),
+            readers: Some(Readers {
+                group: "dns-trace".to_owned(),
+                gid: 999,
+                members: vec!["ada".to_owned()],
+            }),
             notes: vec!["something".to_owned()],
         }
     }
