@@ -31,6 +31,12 @@ pub(crate) enum Command {
     Doctor(commands::doctor::Args),
     /// Build, push and inspect bytecode images
     Image(commands::image::Args),
+    /// Load the object on standard input and let it go again
+    #[command(name = commands::TRY_OBJECT, hide = true)]
+    TryObject {
+        /// Programs to load
+        programs: Vec<String>,
+    },
 }
 
 /// The bundle that a command is about.

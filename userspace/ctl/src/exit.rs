@@ -35,7 +35,7 @@ Exit codes:
   3  not loaded, or an interface, namespace, group or file does not exist
   4  not permitted: run as root
   5  no bpfman daemon, or it refused
-  6  the object or image is not a dns-trace object, or of another ABI
+  6  the object or image is damaged, not of dns-trace, or of another ABI
   7  the kernel lacks something that is needed
   8  the registry refused or cannot be reached";
 

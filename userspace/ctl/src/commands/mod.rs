@@ -16,6 +16,9 @@ use crate::{
     report::Report,
 };
 
+/// Name of the hidden command that runs a trial load.
+pub(crate) const TRY_OBJECT: &str = "try-object";
+
 /// Runs the command.
 pub(crate) async fn run(cli: Cli) -> Result<Report> {
     match cli.command {
@@ -25,5 +28,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Report> {
         Command::Unload(args) => unload::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Image(args) => image::run(args).await,
+        Command::TryObject { programs } => {
+            crate::local::try_object(&programs).map(|()| Report::default())
+        }
     }
 }

@@ -7,7 +7,7 @@ use dns_trace_bpfman::{
     Attach, Client, Credentials, Direction as Towards, Load, LoadProgram, Place, Program,
     ProgramType, Source,
 };
-use dns_trace_event::{ABI_VERSION, GLOBAL_PORTS, GLOBAL_SNAP_LEN};
+use dns_trace_event::{ABI_VERSION, GLOBAL_NETNS_COOKIE, GLOBAL_PORTS, GLOBAL_SNAP_LEN};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -17,8 +17,8 @@ use super::{
 use crate::{
     bundle::{Group, Layout, Mount, RingMaps, Way, grant, granted, remove_instance, rings_of},
     commands::load::{
-        Attached, FACT_SETTINGS, FACT_SOURCE, Plan, Summary, Wanted, hook_notes, other_way, points,
-        wanted,
+        Attached, FACT_SETTINGS, FACT_SOURCE, Plan, Settings, Summary, Wanted, hook_notes,
+        other_way, points, wanted,
     },
     exit::{Exit, Failure},
     hook::{self, Direction, Hook, Point},
@@ -43,6 +43,7 @@ pub(crate) async fn load(plan: &Plan, socket: &Path, source: &Source) -> Result<
         ns: &ns,
         source,
         group: &group,
+        settings: plan.settings_in(&ns)?,
     };
 
     let there = programs_of(&client, &plan.instance).await?;
@@ -101,6 +102,7 @@ struct Job<'a> {
     ns: &'a Netns,
     source: &'a Source,
     group: &'a Group,
+    settings: Settings,
 }
 
 impl Job<'_> {
@@ -119,7 +121,7 @@ impl Job<'_> {
         self.layout
             .remember(Way::Bpfman, FACT_SOURCE, &source_text(self.source))?;
         self.layout
-            .remember(Way::Bpfman, FACT_SETTINGS, &self.plan.settings.fact())?;
+            .remember(Way::Bpfman, FACT_SETTINGS, &self.settings.fact())?;
         let attached = self
             .attach_missing(&programs, wanted, &mut Vec::new())
             .await?;
@@ -144,7 +146,7 @@ impl Job<'_> {
     }
 
     fn request(&self, names: &[&str], map_owner_id: Option<u32>) -> Load {
-        let settings = &self.plan.settings;
+        let settings = &self.settings;
         let program = |name: &&str| LoadProgram {
             name: (*name).to_owned(),
             program_type: program_type(name),
@@ -157,6 +159,10 @@ impl Job<'_> {
                 (
                     GLOBAL_SNAP_LEN.to_owned(),
                     settings.snap_len.to_ne_bytes().to_vec(),
+                ),
+                (
+                    GLOBAL_NETNS_COOKIE.to_owned(),
+                    settings.netns_cookie.to_ne_bytes().to_vec(),
                 ),
             ]),
             metadata: BTreeMap::from([
@@ -279,7 +285,7 @@ impl Job<'_> {
         if recall(FACT_SOURCE) != source_text(self.source) {
             return differs(format!("another image: {}", recall(FACT_SOURCE)));
         }
-        if recall(FACT_SETTINGS) != self.plan.settings.fact() {
+        if recall(FACT_SETTINGS) != self.settings.fact() {
             return differs(format!("other settings: {}", recall(FACT_SETTINGS)));
         }
         let have: Vec<&str> = there

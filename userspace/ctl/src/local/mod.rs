@@ -5,8 +5,10 @@ mod netns;
 mod object;
 mod programs;
 mod tc;
+mod trial;
 
 pub(crate) use attach::{Detached, Neighbour, attach, detach, is_attached, neighbours, wait_gone};
 pub(crate) use netns::Netns;
 pub(crate) use object::{Object, stored_login};
 pub(crate) use programs::{LoadedProgram, load, loaded};
+pub(crate) use trial::try_object;

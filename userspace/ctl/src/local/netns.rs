@@ -2,7 +2,10 @@
 
 use std::{
     fs::File,
-    os::{fd::AsFd, unix::fs::MetadataExt},
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -95,7 +98,15 @@ impl Netns {
                     self.file.as_fd(),
                     Some(LinkNameSpaceType::Network),
                 )
-                .with_context(|| format!("cannot enter the network namespace {self}"))?;
+                .map_err(|error| match error {
+                    rustix::io::Errno::INVAL => Failure::new(
+                        Exit::Missing,
+                        format!("{self} is no network namespace (see: ip netns)"),
+                    ),
+                    other => {
+                        anyhow!(other).context(format!("cannot enter the network namespace {self}"))
+                    }
+                })?;
             }
             work()
         };
@@ -103,6 +114,31 @@ impl Netns {
             Err(anyhow!(
                 "the thread in the network namespace {self} panicked"
             ))
+        })
+    }
+
+    /// Whether it is the namespace of process 1, where a daemon of this host lives.
+    pub(crate) fn is_hosts(&self) -> bool {
+        is(Path::new("/proc/1/ns/net"), self.inode)
+    }
+
+    /// Cookie of the namespace; 0 where the kernel does not tell (before Linux 5.14).
+    pub(crate) fn cookie(&self) -> Result<u64> {
+        self.run(|| {
+            let socket = any_socket()?;
+            let mut cookie = 0u64;
+            let mut size = size_of::<u64>() as libc::socklen_t;
+            // SAFETY: both pointers are to live variables, and `size` is that of `cookie`.
+            let done = unsafe {
+                libc::getsockopt(
+                    socket.as_raw_fd(),
+                    libc::SOL_SOCKET,
+                    libc::SO_NETNS_COOKIE,
+                    (&raw mut cookie).cast(),
+                    &raw mut size,
+                )
+            };
+            Ok(if done == 0 { cookie } else { 0 })
         })
     }
 
@@ -177,6 +213,7 @@ mod tests {
         let found = Netns::find(own.inode()).unwrap();
         assert_eq!(found.inode(), own.inode());
         assert!(Netns::find(1).is_none());
+        assert_eq!(found.cookie().unwrap(), own.cookie().unwrap());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The object that `load --local` loads: the built-in one, a file, or one out of an image.
 
-use std::path::Path;
+use std::{io::Read, path::Path};
 
 use anyhow::{Context, Result};
 use dns_trace_bytecode::OBJECT_NATIVE;
@@ -24,6 +24,8 @@ pub(crate) struct Object {
     pub(crate) bytes: Vec<u8>,
     /// Origin in words.
     pub(crate) source: String,
+    /// Whether it was built into this program, so that nobody can have damaged it.
+    pub(crate) is_builtin: bool,
 }
 
 impl Object {
@@ -32,6 +34,7 @@ impl Object {
         Self {
             bytes: OBJECT_NATIVE.to_vec(),
             source: "built-in".to_owned(),
+            is_builtin: true,
         }
     }
 
@@ -58,6 +61,22 @@ impl Object {
         Ok(Self {
             bytes,
             source: path.display().to_string(),
+            is_builtin: false,
+        })
+    }
+
+    /// The object on standard input.
+    pub(crate) fn stdin() -> Result<Self> {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .lock()
+            .take(SIZE_MAX)
+            .read_to_end(&mut bytes)
+            .context("cannot read the object from standard input")?;
+        Ok(Self {
+            bytes,
+            source: "standard input".to_owned(),
+            is_builtin: false,
         })
     }
 
@@ -80,6 +99,7 @@ impl Object {
         Ok(Self {
             bytes: pulled.object,
             source: reference.to_owned(),
+            is_builtin: false,
         })
     }
 
@@ -112,6 +132,7 @@ mod tests {
         let object = Object {
             bytes: b"abc".to_vec(),
             source: String::new(),
+            is_builtin: false,
         };
         assert_eq!(
             object.digest(),

@@ -2,11 +2,13 @@
 
 use anyhow::{Context, Result};
 use aya::{
-    Btf, EbpfError, EbpfLoader, VerifierLogLevel,
+    Btf, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
     maps::Map,
     programs::{Program, ProgramError, ProgramInfo, loaded_programs},
 };
-use dns_trace_event::{ABI_VERSION, GLOBAL_PORTS, GLOBAL_SNAP_LEN, MAP_CONTROL};
+use dns_trace_event::{
+    ABI_VERSION, GLOBAL_NETNS_COOKIE, GLOBAL_PORTS, GLOBAL_SNAP_LEN, MAP_CONTROL,
+};
 
 use super::Object;
 use crate::{
@@ -55,14 +57,35 @@ impl LoadedProgram {
 }
 
 /// Loads the named programs of the object and pins them. The maps live as long as the pins.
+///
+/// An object that came from elsewhere is tried first: see [`super::trial`].
 pub(crate) fn load(
     layout: &Layout,
     object: &Object,
     names: &[&str],
     settings: &Settings,
 ) -> Result<Vec<LoadedProgram>> {
+    if !object.is_builtin {
+        super::trial::run(object, names)?;
+    }
+    let mut ebpf = verified(object, names, settings)?;
+    for name in names {
+        let pin = layout.program(name);
+        ebpf.program_mut(name)
+            .with_context(|| format!("the program {name} is gone"))?
+            .pin(&pin)
+            .with_context(|| format!("cannot pin the program {}", pin.display()))?;
+    }
+    loaded(layout)
+}
+
+/// The object's maps and the named programs in the kernel, as long as the result lives.
+pub(super) fn verified(object: &Object, names: &[&str], settings: &Settings) -> Result<Ebpf> {
     let btf = Btf::from_sys_fs().map_err(|error| {
-        let message = format!("the kernel shows no BTF at /sys/kernel/btf/vmlinux: {error} (boot a kernel with CONFIG_DEBUG_INFO_BTF=y)");
+        let message = format!(
+            "the kernel shows no BTF at /sys/kernel/btf/vmlinux: {error} \
+             (boot a kernel with CONFIG_DEBUG_INFO_BTF=y)"
+        );
         Failure::new(Exit::Kernel, message)
     })?;
     let mut ebpf = EbpfLoader::new()
@@ -70,6 +93,7 @@ pub(crate) fn load(
         .verifier_log_level(VerifierLogLevel::DEBUG)
         .override_global(GLOBAL_PORTS, &settings.ports, true)
         .override_global(GLOBAL_SNAP_LEN, &settings.snap_len, true)
+        .override_global(GLOBAL_NETNS_COOKIE, &settings.netns_cookie, true)
         .load(&object.bytes)
         .map_err(|error| refused(object, error))?;
     check_abi(object, ebpf.map(MAP_CONTROL))?;
@@ -77,13 +101,9 @@ pub(crate) fn load(
         let program = ebpf
             .program_mut(name)
             .ok_or_else(|| not_ours(object, &format!("it has no program {name}")))?;
-        load_one(program).map_err(|error| verifier(name, error))?;
-        let pin = layout.program(name);
-        program
-            .pin(&pin)
-            .with_context(|| format!("cannot pin the program {}", pin.display()))?;
+        load_one(program).map_err(|error| verifier(object, name, error))?;
     }
-    loaded(layout)
+    Ok(ebpf)
 }
 
 fn not_ours(object: &Object, why: &str) -> anyhow::Error {
@@ -153,7 +173,7 @@ fn load_one(program: &mut Program) -> Result<(), ProgramError> {
 }
 
 /// A refusal of the kernel, with the last line of the verifier's log, which tells the reason.
-fn verifier(name: &str, error: ProgramError) -> anyhow::Error {
+fn verifier(object: &Object, name: &str, error: ProgramError) -> anyhow::Error {
     match error {
         ProgramError::LoadError {
             io_error,
@@ -172,7 +192,8 @@ fn verifier(name: &str, error: ProgramError) -> anyhow::Error {
                 .unwrap_or("no reason given");
             let exit = match io_error.kind() {
                 std::io::ErrorKind::PermissionDenied if log.trim().is_empty() => Exit::Permission,
-                _ => Exit::Kernel,
+                _ if object.is_builtin => Exit::Kernel,
+                _ => Exit::Object,
             };
             Failure::new(
                 exit,

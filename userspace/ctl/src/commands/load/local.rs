@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::{
     plan::{LocalOrigin, Plan},
+    settings::Settings,
     summary::{Attached, Summary},
 };
 use crate::{
@@ -100,6 +101,7 @@ pub(crate) async fn load(plan: &Plan, origin: &LocalOrigin) -> Result<Summary> {
     let ns = Netns::open(plan.netns.as_deref())?;
     let points = points(plan)?;
     let wanted = wanted(plan, &ns, &points)?;
+    let settings = plan.settings_in(&ns)?;
     let object = object(origin).await?;
     let _mount = Mount::ensure(&plan.root)?;
     let layout = Layout::new(&plan.root, &plan.instance);
@@ -107,7 +109,7 @@ pub(crate) async fn load(plan: &Plan, origin: &LocalOrigin) -> Result<Summary> {
     let was_loaded = match layout.way() {
         None => false,
         Some(Way::Local) if layout.is_complete() => {
-            check_same(&layout, &object, plan, &points)?;
+            check_same(&layout, &object, plan, &settings, &points)?;
             true
         }
         Some(Way::Local) => {
@@ -125,10 +127,10 @@ pub(crate) async fn load(plan: &Plan, origin: &LocalOrigin) -> Result<Summary> {
         local::loaded(&layout)?
     } else {
         layout.make(Way::Local)?;
-        let programs = local::load(&layout, &object, &hook::programs(&points), &plan.settings)?;
+        let programs = local::load(&layout, &object, &hook::programs(&points), &settings)?;
         layout.remember(Way::Local, FACT_OBJECT, &object.digest())?;
         layout.remember(Way::Local, FACT_SOURCE, &object.source)?;
-        layout.remember(Way::Local, FACT_SETTINGS, &plan.settings.fact())?;
+        layout.remember(Way::Local, FACT_SETTINGS, &settings.fact())?;
         programs
     };
     let attached = attach_missing(&layout, &ns, &wanted, &programs, plan.priority, &mut undo)?;
@@ -184,7 +186,13 @@ fn attach_missing(
 }
 
 /// Refuses to load something else over an instance.
-fn check_same(layout: &Layout, object: &Object, plan: &Plan, points: &[Point]) -> Result<()> {
+fn check_same(
+    layout: &Layout,
+    object: &Object,
+    plan: &Plan,
+    settings: &Settings,
+    points: &[Point],
+) -> Result<()> {
     let instance = &plan.instance;
     let differs = |what: String| {
         let message = format!(
@@ -201,7 +209,7 @@ fn check_same(layout: &Layout, object: &Object, plan: &Plan, points: &[Point]) -
     if recall(FACT_OBJECT) != object.digest() {
         return differs(format!("another object: {}", recall(FACT_SOURCE)));
     }
-    if recall(FACT_SETTINGS) != plan.settings.fact() {
+    if recall(FACT_SETTINGS) != settings.fact() {
         return differs(format!("other settings: {}", recall(FACT_SETTINGS)));
     }
     let have = bundle::names(&layout.programs())?;

@@ -11,6 +11,7 @@ use crate::{
     exit::{Exit, Failure},
     hook::HookChoice,
     instance::Instance,
+    local::Netns,
 };
 
 /// What to load, and where.
@@ -81,6 +82,20 @@ impl ProceedOn {
 
 fn usage(message: impl Into<String>) -> anyhow::Error {
     Failure::new(Exit::Usage, message)
+}
+
+impl Plan {
+    /// The settings for interfaces of that namespace: the programs need not find out its cookie if
+    /// they are told. Host-wide hooks see many namespaces.
+    pub(crate) fn settings_in(&self, ns: &Netns) -> Result<Settings> {
+        let knows = self.hook != HookChoice::Tracepoint
+            && (matches!(self.origin, Origin::Local(_)) || self.netns.is_some() || ns.is_hosts());
+        let netns_cookie = if knows { ns.cookie()? } else { 0 };
+        Ok(Settings {
+            netns_cookie,
+            ..self.settings
+        })
+    }
 }
 
 impl TryFrom<Args> for Plan {
@@ -169,6 +184,8 @@ impl TryFrom<Args> for Plan {
             settings: Settings {
                 ports: args.ports.0,
                 snap_len: args.snap_len,
+                // The namespace is looked up when it is opened.
+                netns_cookie: 0,
             },
             instance: args.bundle.instance,
             group: args.readers.group,
@@ -240,7 +257,8 @@ mod tests {
             plan.settings,
             Settings {
                 ports: dns_trace_event::DEFAULT_PORTS,
-                snap_len: 4096
+                snap_len: 4096,
+                netns_cookie: 0
             }
         );
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use dns_trace_event::{DEFAULT_PORTS, PORTS_MAX};
+use dns_trace_event::{DEFAULT_PORTS, PAYLOAD_MAX, PORTS_MAX};
 
 /// Ports that carry DNS, unused slots 0 and last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,18 @@ pub(crate) struct Settings {
     pub(crate) ports: [u16; PORTS_MAX],
     /// `DNS_SNAP_LEN`, in bytes.
     pub(crate) snap_len: u32,
+    /// `DNS_NETNS_COOKIE`; 0 makes the programs find it out for each message.
+    pub(crate) netns_cookie: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ports: DEFAULT_PORTS,
+            snap_len: PAYLOAD_MAX,
+            netns_cookie: 0,
+        }
+    }
 }
 
 impl Default for Ports {
@@ -78,7 +90,15 @@ impl Settings {
 
     /// One line that tells two settings apart.
     pub(crate) fn fact(&self) -> String {
-        format!("ports {}, snap length {}", Ports(self.ports), self.snap_len)
+        let netns = match self.netns_cookie {
+            0 => String::new(),
+            cookie => format!(", network namespace {cookie}"),
+        };
+        format!(
+            "ports {}, snap length {}{netns}",
+            Ports(self.ports),
+            self.snap_len
+        )
     }
 }
 
@@ -121,6 +141,7 @@ mod tests {
         let settings = Settings {
             ports: Ports::default().0,
             snap_len: 4096,
+            netns_cookie: 0,
         };
         assert_eq!(settings.ports_bytes()[..2], 53u16.to_ne_bytes());
         assert_eq!(settings.ports_bytes().len(), 16);
