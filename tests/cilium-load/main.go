@@ -14,18 +14,29 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: cilium-load OBJECT")
 		os.Exit(2)
 	}
-	spec, err := ebpf.LoadCollectionSpec(os.Args[1])
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "cannot read %s: %v\n", os.Args[1], err)
-		os.Exit(1)
-	}
-	collection, err := ebpf.NewCollection(spec)
-	if err != nil {
+	if err := load(os.Args[1]); err != nil {
 		fmt.Fprintf(os.Stderr, "cannot load %s: %+v\n", os.Args[1], err)
 		os.Exit(1)
+	}
+}
+
+func load(object string) error {
+	spec, err := ebpf.LoadCollectionSpec(object)
+	if err != nil {
+		return err
+	}
+	types, err := kernelTypes("/sys/kernel/btf/vmlinux")
+	if err != nil {
+		return err
+	}
+	options := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: types}}
+	collection, err := ebpf.NewCollectionWithOptions(spec, options)
+	if err != nil {
+		return err
 	}
 	defer collection.Close()
 	for name := range collection.Programs {
 		fmt.Println(name)
 	}
+	return nil
 }

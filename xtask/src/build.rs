@@ -32,9 +32,9 @@ pub(crate) fn folder() -> PathBuf {
 /// packaged sources.
 pub(crate) fn cilium_loader() -> Result<PathBuf> {
     let out = paths::target().join("vm/cilium-load");
-    let source = paths::project().join("tests/cilium-load/main.go");
+    let source = paths::project().join("tests/cilium-load");
     let mut go = Command::new("go");
-    go.args(["build", "-o"]).arg(&out).arg(source);
+    go.current_dir(source).args(["build", "-o"]).arg(&out).arg(".");
     go.env("GO111MODULE", "off")
         .env("GOPATH", "/usr/share/gocode")
         .env("CGO_ENABLED", "0");

@@ -19,6 +19,10 @@ pub(crate) const PROGRAMS: &[&str] = &[
 /// Libraries that programs open at run time, which `ldd` does not know about.
 pub(crate) const EXTRA_LIBRARIES: &[&str] = &["/lib/x86_64-linux-gnu/libgcc_s.so.1"];
 
+/// Data of the host that programs expect on any machine. TLS clients refuse to start without an
+/// authority to trust, though none of these signed anything here.
+pub(crate) const HOST_FILES: &[&str] = &["/etc/ssl/certs/ca-certificates.crt"];
+
 /// Folders that must exist, with their modes.
 pub(crate) const FOLDERS: &[(&str, u32)] = &[
     ("", 0o755),

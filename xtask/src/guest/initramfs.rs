@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::files::{EXTRA_LIBRARIES, FILES, FOLDERS, PROGRAMS};
+use super::files::{EXTRA_LIBRARIES, FILES, FOLDERS, HOST_FILES, PROGRAMS};
 use super::modules;
 use crate::kernels::Fetched;
 use crate::{cmd, paths};
@@ -40,6 +40,9 @@ impl Base {
         }
         for (file, text) in FILES {
             fs::write(root.join(file), text)?;
+        }
+        for file in HOST_FILES {
+            copy_in_place(root, Path::new(file))?;
         }
         let mut programs: Vec<PathBuf> = OURS.iter().map(|name| binaries.join(name)).collect();
         for name in BPFMAN {
@@ -88,13 +91,18 @@ fn add_programs(root: &Path, programs: &[PathBuf]) -> Result<()> {
         libraries.extend(libraries_of(program)?);
     }
     for library in libraries {
-        let to = root.join(library.strip_prefix("/").unwrap_or(&library));
-        if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        copy(&library, &to)?;
+        copy_in_place(root, &library)?;
     }
     Ok(())
+}
+
+/// Copies a file of the host to the same path in the guest.
+fn copy_in_place(root: &Path, file: &Path) -> Result<()> {
+    let to = root.join(file.strip_prefix("/").unwrap_or(file));
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    copy(file, &to)
 }
 
 /// Busybox and its applets. Where the real program is there, no applet hides it.
