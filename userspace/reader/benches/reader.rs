@@ -1,6 +1,9 @@
 //! What a message costs in the reader: decoding (three libraries beside each other), matching by
 //! the number of pending queries, and the JSON sink. `cargo bench -p dns-trace`.
-#![expect(clippy::unwrap_used, reason = "a test or bench that cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test or bench that cannot be set up has failed"
+)]
 
 use std::hint::black_box;
 use std::io;

@@ -140,6 +140,30 @@ impl fmt::Display for Presented<'_> {
     }
 }
 
+/// Shows a name of a message, which may be compressed, likewise.
+#[derive(Clone, Copy, Debug)]
+pub struct PresentedParsed<'a>(pub ParsedName<&'a [u8]>);
+
+impl fmt::Display for PresentedParsed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(flat) = self.0.as_flat_slice() {
+            return Presented(flat).fmt(f);
+        }
+        for (i, label) in self
+            .0
+            .iter_labels()
+            .filter(|label| !label.is_root())
+            .enumerate()
+        {
+            if i > 0 {
+                f.write_str(".")?;
+            }
+            write_label(f, label.as_slice())?;
+        }
+        Ok(())
+    }
+}
+
 /// Writes a label in runs of plain bytes, which is several times faster than byte by byte.
 fn write_label(f: &mut fmt::Formatter<'_>, label: &[u8]) -> fmt::Result {
     let plain = |byte: &u8| byte.is_ascii_graphic() && !b".\\\"();@$".contains(byte);

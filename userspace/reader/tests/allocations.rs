@@ -1,5 +1,8 @@
 //! The hot path allocates nothing: from a record to a matched lookup, and through the JSON sink.
-#![expect(clippy::unwrap_used, reason = "a test or bench that cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test or bench that cannot be set up has failed"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -5,15 +5,16 @@ use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, SocketAddr};
 
+use domain::base::iana::{Class, OptRcode, Rtype};
 use serde::ser::{Serialize, Serializer};
 
 use super::Sink;
 use super::rdata::{Data, resolved_ip};
-use crate::clock::WallClock;
+use crate::clock::{StampWriter, WallClock};
 use crate::interface::Interfaces;
 use crate::lookup::{Dns, Lookup};
 use crate::message::{Decoded, Flags};
-use crate::name::Presented;
+use crate::name::{Presented, PresentedParsed};
 use crate::record::Direction;
 
 /// Bytes kept back until the rings are empty.
@@ -24,6 +25,7 @@ const BUFFER: usize = 256 * 1024;
 pub struct JsonSink<W: Write> {
     writer: BufWriter<W>,
     interfaces: Interfaces,
+    stamps: StampWriter,
 }
 
 impl<W: Write> JsonSink<W> {
@@ -32,6 +34,7 @@ impl<W: Write> JsonSink<W> {
         Self {
             writer: BufWriter::with_capacity(BUFFER, writer),
             interfaces,
+            stamps: StampWriter::new(),
         }
     }
 }
@@ -42,7 +45,8 @@ impl<W: Write> Sink for JsonSink<W> {
             id: Text(lookup.ifindex),
             name: self.interfaces.name(lookup.netns_cookie, lookup.ifindex),
         };
-        let line = Line::new(lookup, clock, interface);
+        let timestamp = self.stamps.write(clock.unix_ns(lookup.time_ns));
+        let line = Line::new(lookup, timestamp, interface);
         serde_json::to_writer(&mut self.writer, &line)?;
         self.writer.write_all(b"\n")
     }
@@ -61,19 +65,28 @@ impl<T: fmt::Display> Serialize for Text<T> {
     }
 }
 
-/// RFC 3339 in UTC with nine digits of a second.
-struct Nanoseconds(jiff::Timestamp);
+/// Serialises a number that has a name; most have, and then nothing is formatted.
+struct Code<T>(T);
 
-impl fmt::Display for Nanoseconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.9}", self.0)
-    }
+macro_rules! codes {
+    ($($code:ty),*) => {$(
+        impl Serialize for Code<$code> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self.0.to_mnemonic_str() {
+                    Some(name) => serializer.serialize_str(name),
+                    None => serializer.collect_str(&self.0),
+                }
+            }
+        }
+    )*};
 }
+
+codes!(Rtype, Class, OptRcode);
 
 #[derive(serde::Serialize)]
 struct Line<'a> {
     #[serde(rename = "@timestamp")]
-    timestamp: Text<Nanoseconds>,
+    timestamp: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<Event>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,7 +115,7 @@ struct DnsFields<'a> {
     question: Option<QuestionFields<'a>>,
     header_flags: FlagNames,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_code: Option<Text<domain::base::iana::OptRcode>>,
+    response_code: Option<Code<OptRcode>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     answers: Option<Answers<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,14 +126,13 @@ struct DnsFields<'a> {
 struct QuestionFields<'a> {
     name: Text<Presented<'a>>,
     #[serde(rename = "type")]
-    qtype: Text<domain::base::iana::Rtype>,
-    class: Text<domain::base::iana::Class>,
+    qtype: Code<Rtype>,
+    class: Code<Class>,
 }
 
 #[derive(serde::Serialize)]
 struct Endpoint {
     address: IpAddr,
-    ip: IpAddr,
     port: u16,
 }
 
@@ -169,9 +181,9 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 impl<'a> Line<'a> {
-    fn new(lookup: &Lookup<'a>, clock: WallClock, interface: Interface<'a>) -> Self {
+    fn new(lookup: &Lookup<'a>, timestamp: &'a str, interface: Interface<'a>) -> Self {
         Self {
-            timestamp: Text(Nanoseconds(clock.at(lookup.time_ns))),
+            timestamp,
             event: lookup.duration_ns.map(|duration| Event { duration }),
             dns: lookup.dns.as_ref().map(DnsFields::new),
             client: Endpoint::new(lookup.client),
@@ -214,11 +226,11 @@ impl<'a> DnsFields<'a> {
                 .zip(dns.qclass())
                 .map(|(qtype, class)| QuestionFields {
                     name: Text(Presented(dns.question.name)),
-                    qtype: Text(qtype),
-                    class: Text(class),
+                    qtype: Code(qtype),
+                    class: Code(class),
                 }),
             header_flags: FlagNames(dns.flags),
-            response_code: dns.rcode().map(Text),
+            response_code: dns.rcode().map(Code),
             answers: dns
                 .response
                 .filter(|response| response.answers > 0)
@@ -235,7 +247,6 @@ impl Endpoint {
     fn new(address: SocketAddr) -> Self {
         Self {
             address: address.ip(),
-            ip: address.ip(),
             port: address.port(),
         }
     }
@@ -253,10 +264,10 @@ struct Answers<'a>(&'a Decoded<'a>);
 
 #[derive(serde::Serialize)]
 struct Answer<'a> {
-    name: Text<domain::base::name::ParsedName<&'a [u8]>>,
+    name: Text<PresentedParsed<'a>>,
     #[serde(rename = "type")]
-    rtype: Text<domain::base::iana::Rtype>,
-    class: Text<domain::base::iana::Class>,
+    rtype: Code<Rtype>,
+    class: Code<Class>,
     ttl: u32,
     data: Text<Data<'a>>,
 }
@@ -264,9 +275,9 @@ struct Answer<'a> {
 impl Serialize for Answers<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.answer_records().map(|record| Answer {
-            name: Text(record.owner()),
-            rtype: Text(record.rtype()),
-            class: Text(record.class()),
+            name: Text(PresentedParsed(record.owner())),
+            rtype: Code(record.rtype()),
+            class: Code(record.class()),
             ttl: record.ttl().as_secs(),
             data: Text(Data(record)),
         }))

@@ -1,5 +1,8 @@
 //! The reader's pipeline on records as the kernel program writes them, and its command line.
-#![expect(clippy::unwrap_used, reason = "a test or bench that cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test or bench that cannot be set up has failed"
+)]
 
 mod cli;
 mod hostile;
