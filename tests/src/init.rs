@@ -3,10 +3,10 @@
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -63,7 +63,11 @@ fn boot_and_run() -> Result<()> {
         release: kernel::release()?,
     }
     .write(&mut port)?;
-    let filter = filter()?;
+    if argument("demo")?.is_some() {
+        demo(&mut port)?;
+        return finish(&mut port);
+    }
+    let filter = argument("filter")?;
     let version = kernel::version()?;
     for scenario in scenario::selected(filter.as_deref()) {
         if scenario.on(version).is_none() {
@@ -86,8 +90,41 @@ fn boot_and_run() -> Result<()> {
         };
         report.write(&mut port)?;
     }
-    Report::Done.write(&mut port)?;
-    rustix::termios::tcdrain(&port).context("cannot finish the report")
+    finish(&mut port)
+}
+
+/// Says that nothing follows, and waits until it has been said.
+fn finish(port: &mut File) -> Result<()> {
+    Report::Done.write(&mut *port)?;
+    rustix::termios::tcdrain(port).context("cannot finish the report")
+}
+
+/// Runs the demo and reports what it prints.
+fn demo(port: &mut File) -> Result<()> {
+    for (kind, target) in FRESH {
+        mount_at(kind, target)?;
+    }
+    let mut child = Command::new("/usr/bin/guest")
+        .args(["demo", "bpfman"])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let output = child.stdout.take().context("the demo has no output")?;
+    for line in BufReader::new(output).lines() {
+        Report::Said { line: line? }.write(&mut *port)?;
+    }
+    let status = child.wait()?;
+    let (name, seconds) = ("demo".to_owned(), 0.0);
+    let report = if status.success() {
+        Report::Passed { name, seconds }
+    } else {
+        let message = fs::read_to_string(MESSAGE).unwrap_or_else(|_| status.to_string());
+        Report::Failed {
+            name,
+            seconds,
+            message,
+        }
+    };
+    report.write(port).context("cannot report")
 }
 
 fn mount_at(kind: &str, target: &str) -> Result<()> {
@@ -111,12 +148,13 @@ fn load_modules() -> Result<()> {
     Ok(())
 }
 
-/// The filter that the machine outside put on the kernel's command line.
-fn filter() -> Result<Option<String>> {
+/// A word that the machine outside put on the kernel's command line: `dns_trace.NAME=VALUE`.
+fn argument(name: &str) -> Result<Option<String>> {
+    let prefix = format!("dns_trace.{name}=");
     let line = fs::read_to_string("/proc/cmdline")?;
     Ok(line
         .split_whitespace()
-        .find_map(|word| word.strip_prefix("dns_trace.filter="))
+        .find_map(|word| word.strip_prefix(&prefix))
         .map(str::to_owned))
 }
 
@@ -135,12 +173,11 @@ fn run_one(scenario: &Scenario) -> Result<()> {
             Ok(())
         });
     clean_up()?;
-    let left = leftovers();
+    unmount_all()?;
     for (_, target) in FRESH.iter().rev() {
         while unmount(*target, UnmountFlags::DETACH).is_ok() {}
     }
-    result?;
-    left
+    result
 }
 
 /// Waits for the scenario to end, but no longer than it may take.
@@ -206,9 +243,9 @@ fn processes() -> Result<Vec<Pid>> {
     Ok(pids)
 }
 
-/// Scenarios must take from the kernel what they brought. Pins of file systems that are made anew
-/// go with them; links in namespaces go with those.
-fn leftovers() -> Result<()> {
+/// Unmounts what the scenario mounted. Pins of file systems that are made anew go with them, links in
+/// namespaces go with those; what a scenario must not leave, it checks itself.
+fn unmount_all() -> Result<()> {
     for mount in fs::read_to_string("/proc/mounts")?
         .lines()
         .filter_map(|l| l.split(' ').nth(1))

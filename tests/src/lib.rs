@@ -2,8 +2,10 @@
 //!
 //! A scenario runs as root inside a guest that `cargo xtask vm` boots, never on the machine that
 //! tests are started from. [`scenario`] is the list, [`lab`] what scenarios are made of, [`report`]
-//! what the guest tells the machine outside, [`init`] the guest's first process.
+//! what the guest tells the machine outside, [`init`] the guest's first
+//! process, [`demo`] the demonstration.
 
+pub mod demo;
 pub mod init;
 pub mod lab;
 pub mod report;

@@ -30,6 +30,11 @@ pub enum Report {
         /// What was expected and what came.
         message: String,
     },
+    /// A line that the demo prints.
+    Said {
+        /// The line.
+        line: String,
+    },
     /// Nothing follows.
     Done,
 }

@@ -72,6 +72,7 @@ pub const ALL: &[Scenario] = &[
     scenario("loaders_libbpf", 60, scenarios::loaders::libbpf),
     scenario("loaders_cilium", 60, scenarios::loaders::cilium),
     scenario("loaders_damaged", 60, scenarios::loaders::damaged),
+    scenario("packet_forms", 60, scenarios::packets::forms),
     since(
         TCX,
         Below::Refusal(scenarios::local::tcx_is_refused),

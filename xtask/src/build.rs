@@ -34,7 +34,10 @@ pub(crate) fn cilium_loader() -> Result<PathBuf> {
     let out = paths::target().join("vm/cilium-load");
     let source = paths::project().join("tests/cilium-load");
     let mut go = Command::new("go");
-    go.current_dir(source).args(["build", "-o"]).arg(&out).arg(".");
+    go.current_dir(source)
+        .args(["build", "-o"])
+        .arg(&out)
+        .arg(".");
     go.env("GO111MODULE", "off")
         .env("GOPATH", "/usr/share/gocode")
         .env("CGO_ENABLED", "0");

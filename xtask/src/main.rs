@@ -6,6 +6,7 @@
 
 mod build;
 mod cmd;
+mod demo;
 mod guest;
 mod kernels;
 mod lint;
@@ -30,6 +31,8 @@ struct Cli {
 enum Command {
     /// Install what build and tests need; the other commands call this by themselves
     Setup(setup::Args),
+    /// Show real lookups, in namespaces that end with the demo
+    Demo(demo::Args),
     /// Unit tests, property tests, and every scenario on the kernels of the short matrix
     Test(test::Args),
     /// Boot kernels and run scenarios on them
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<bool> {
     match command {
         Command::Setup(args) => setup::run(&args).map(|()| true),
+        Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Vm(args) => vm::run(&args),
         Command::Lint => lint::run(),

@@ -162,7 +162,7 @@ impl Results {
                 self.print(&name, Err(&message), seconds);
                 self.seen.insert(name);
             }
-            Report::Done => {}
+            Report::Said { .. } | Report::Done => {}
         }
     }
 

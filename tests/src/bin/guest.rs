@@ -3,13 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use dns_trace_tests::{init, lab, scenario};
+use dns_trace_tests::{demo, init, lab, scenario};
 
 fn main() -> ExitCode {
-    if std::process::id() == 1 {
+    let mut words: Vec<String> = std::env::args().collect();
+    // Process 1 alone does not tell: the demo is that of its own namespace.
+    if std::process::id() == 1 && words.first().is_some_and(|word| word == "/init") {
         init::main();
     }
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    words.drain(..words.len().min(1));
     match dispatch(&words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -25,8 +27,10 @@ fn dispatch(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match *words.as_slice() {
         ["run", name] => run(name),
+        ["demo", "local"] => demo::run(demo::Way::Local),
+        ["demo", "bpfman"] => demo::run(demo::Way::Bpfman),
         ["mute", address] => lab::mute::main(address),
-        _ => bail!("usage: guest run SCENARIO | guest mute ADDRESS"),
+        _ => bail!("usage: guest run SCENARIO | guest demo local|bpfman | guest mute ADDRESS"),
     }
 }
 

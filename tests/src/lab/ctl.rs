@@ -33,7 +33,7 @@ pub fn push(tag: &str) -> Result<String> {
 /// # Errors
 /// If the image is not as skopeo and tar expect.
 pub fn unpack_object() -> Result<String> {
-    let folder = "/tmp/lab/image";
+    let folder = "/run/lab/image";
     ctl(&["image", "build", "--output", folder])?.ok()?;
     let index: Value = read_json(&format!("{folder}/index.json"))?;
     sh(&[
@@ -42,16 +42,16 @@ pub fn unpack_object() -> Result<String> {
         "--override-arch",
         "amd64",
         &format!("oci:{folder}{}", tag_of(&index)),
-        "dir:/tmp/lab/unpacked",
+        "dir:/run/lab/unpacked",
     ])?;
-    let manifest = read_json("/tmp/lab/unpacked/manifest.json")?;
+    let manifest = read_json("/run/lab/unpacked/manifest.json")?;
     let layer = manifest
         .pointer("/layers/0/digest")
         .and_then(Value::as_str)
         .context("no layer")?;
-    let layer = format!("/tmp/lab/unpacked/{}", layer.trim_start_matches("sha256:"));
-    sh(&["tar", "-xzf", &layer, "-C", "/tmp/lab"])?;
-    let object = format!("/tmp/lab/{OBJECT_NAME}");
+    let layer = format!("/run/lab/unpacked/{}", layer.trim_start_matches("sha256:"));
+    sh(&["tar", "-xzf", &layer, "-C", "/run/lab"])?;
+    let object = format!("/run/lab/{OBJECT_NAME}");
     ensure!(
         Path::new(&object).exists(),
         "the layer has no {OBJECT_NAME}"

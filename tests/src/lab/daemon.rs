@@ -23,9 +23,9 @@ impl Daemon {
     /// # Errors
     /// If it cannot be started.
     pub fn start(name: &str, command: &mut Command) -> Result<Self> {
-        println!("$ {} &", sh::line(command));
-        fs::create_dir_all("/tmp/lab")?;
-        let file = |suffix: &str| File::create(format!("/tmp/lab/{name}.{suffix}"));
+        sh::log(&format!("$ {} &", sh::line(command)));
+        fs::create_dir_all("/run/lab")?;
+        let file = |suffix: &str| File::create(format!("/run/lab/{name}.{suffix}"));
         let child = command
             .stdin(Stdio::null())
             .stdout(file("out")?)
@@ -66,13 +66,13 @@ impl Daemon {
     /// What it has written to standard output so far.
     #[must_use]
     pub fn stdout(&self) -> String {
-        fs::read_to_string(format!("/tmp/lab/{}.out", self.name)).unwrap_or_default()
+        fs::read_to_string(format!("/run/lab/{}.out", self.name)).unwrap_or_default()
     }
 
     /// What it has written to standard error so far.
     #[must_use]
     pub fn stderr(&self) -> String {
-        fs::read_to_string(format!("/tmp/lab/{}.err", self.name)).unwrap_or_default()
+        fs::read_to_string(format!("/run/lab/{}.err", self.name)).unwrap_or_default()
     }
 
     /// Its process id.
@@ -128,7 +128,7 @@ impl Drop for Daemon {
         // The console's log is kept if the scenario fails, so it holds what the daemons said.
         for (stream, text) in [("out", self.stdout()), ("err", self.stderr())] {
             if !text.trim().is_empty() {
-                println!("---- {} ({stream})\n{}", self.name, text.trim());
+                sh::log(&format!("---- {} ({stream})\n{}", self.name, text.trim()));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The kernel that we run on.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
@@ -37,7 +38,7 @@ pub fn version() -> Result<Version> {
 /// If process 1 is not ours.
 pub fn refuse_outside_guest() -> Result<()> {
     let first = fs::read_link("/proc/1/exe").unwrap_or_default();
-    if first.ends_with("guest") {
+    if first.ends_with("guest") && Path::new("/init").exists() {
         return Ok(());
     }
     bail!("this runs inside a guest only; use: cargo xtask vm")

@@ -32,12 +32,12 @@ server:
   ip-address: 10.53.0.2
   ip-address: fd00:53::2
   username: \"\"
-  zonesdir: \"/tmp/lab\"
+  zonesdir: \"/run/lab\"
   database: \"\"
-  logfile: \"/tmp/lab/nsd.log\"
-  pidfile: \"/tmp/lab/nsd.pid\"
-  xfrdfile: \"/tmp/lab/xfrd.state\"
-  zonelistfile: \"/tmp/lab/zone.list\"
+  logfile: \"/run/lab/nsd.log\"
+  pidfile: \"/run/lab/nsd.pid\"
+  xfrdfile: \"/run/lab/xfrd.state\"
+  zonelistfile: \"/run/lab/zone.list\"
   cookie-secret-file: \"\"
   rrl-ratelimit: 0
 remote-control:
@@ -63,12 +63,12 @@ impl NameServers {
     /// # Errors
     /// If one does not come up.
     pub fn start() -> Result<Self> {
-        fs::create_dir_all("/tmp/lab")?;
-        fs::write("/tmp/lab/example.test.zone", ZONE)?;
-        fs::write("/tmp/lab/nsd.conf", CONFIG)?;
+        fs::create_dir_all("/run/lab")?;
+        fs::write("/run/lab/example.test.zone", ZONE)?;
+        fs::write("/run/lab/nsd.conf", CONFIG)?;
         let nsd = Daemon::start(
             "nsd",
-            &mut net::inside("server", &["nsd", "-d", "-c", "/tmp/lab/nsd.conf"]),
+            &mut net::inside("server", &["nsd", "-d", "-c", "/run/lab/nsd.conf"]),
         )?;
         let nsd = nsd.ready(20, |d| net::listens(d.pid(), 53))?;
         let address = format!("{MUTE}:53");

@@ -16,7 +16,7 @@ pub const NOBODY: &str = "65534";
 pub const GROUP: &str = "990";
 
 /// Where the reader leaves its summary.
-const SUMMARY: &str = "/tmp/lab/summary.json";
+const SUMMARY: &str = "/run/lab/summary.json";
 
 /// A command as user `nobody`, member of `group` if any, without any capability and without a way
 /// to get one.
@@ -57,9 +57,9 @@ impl Watch {
     /// # Errors
     /// If it ends instead.
     pub fn start(arguments: &[&str]) -> Result<Self> {
-        fs::create_dir_all("/tmp/lab")?;
+        fs::create_dir_all("/run/lab")?;
         fs::set_permissions(
-            "/tmp/lab",
+            "/run/lab",
             std::os::unix::fs::PermissionsExt::from_mode(0o1777),
         )?;
         let mut words = vec![

@@ -11,7 +11,7 @@ use super::sh::{self, sh};
 /// Where the registry is reached.
 pub const REGISTRY: &str = "registry.test:5000";
 /// Certificate of the authority that signed the registry's.
-pub const CA: &str = "/tmp/lab/ca.pem";
+pub const CA: &str = "/run/lab/ca.pem";
 /// The daemon's socket.
 pub const SOCKET: &str = "/run/bpfman-sock/bpfman.sock";
 
@@ -21,12 +21,12 @@ log:
   level: warn
 storage:
   filesystem:
-    rootdirectory: /tmp/lab/registry
+    rootdirectory: /run/lab/registry
 http:
   addr: 127.0.0.1:5000
   tls:
-    certificate: /tmp/lab/registry.pem
-    key: /tmp/lab/registry.key
+    certificate: /run/lab/registry.pem
+    key: /run/lab/registry.key
 ";
 
 /// Starts the registry and waits until it accepts connections.
@@ -34,12 +34,12 @@ http:
 /// # Errors
 /// If it does not come up.
 pub fn start() -> Result<Daemon> {
-    fs::create_dir_all("/tmp/lab")?;
+    fs::create_dir_all("/run/lab")?;
     certificates()?;
-    fs::write("/tmp/lab/registry.yml", CONFIG)?;
+    fs::write("/run/lab/registry.yml", CONFIG)?;
     let daemon = Daemon::start(
         "registry",
-        &mut sh::command(&["docker-registry", "serve", "/tmp/lab/registry.yml"]),
+        &mut sh::command(&["docker-registry", "serve", "/run/lab/registry.yml"]),
     )?;
     daemon.ready(30, |_| {
         Ok(std::net::TcpStream::connect("127.0.0.1:5000").is_ok())
@@ -50,7 +50,7 @@ pub fn start() -> Result<Daemon> {
 fn certificates() -> Result<()> {
     let config = "[req]\ndistinguished_name=n\n[n]\n[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n\
                   [leaf]\nbasicConstraints=CA:FALSE\nsubjectAltName=DNS:registry.test\nextendedKeyUsage=serverAuth\n";
-    fs::write("/tmp/lab/openssl.cnf", config)?;
+    fs::write("/run/lab/openssl.cnf", config)?;
     let key = [
         "-newkey",
         "ec",
@@ -58,7 +58,7 @@ fn certificates() -> Result<()> {
         "ec_paramgen_curve:prime256v1",
         "-nodes",
         "-config",
-        "/tmp/lab/openssl.cnf",
+        "/run/lab/openssl.cnf",
     ];
     let mut ca = vec![
         "openssl",
@@ -72,7 +72,7 @@ fn certificates() -> Result<()> {
         "ca",
     ];
     ca.extend(key);
-    ca.extend(["-keyout", "/tmp/lab/ca.key", "-out", CA]);
+    ca.extend(["-keyout", "/run/lab/ca.key", "-out", CA]);
     sh(&ca)?;
     let mut leaf = vec![
         "openssl",
@@ -90,11 +90,11 @@ fn certificates() -> Result<()> {
         "-CA",
         CA,
         "-CAkey",
-        "/tmp/lab/ca.key",
+        "/run/lab/ca.key",
         "-keyout",
-        "/tmp/lab/registry.key",
+        "/run/lab/registry.key",
         "-out",
-        "/tmp/lab/registry.pem",
+        "/run/lab/registry.pem",
     ]);
     sh(&leaf)?;
     Ok(())

@@ -1,8 +1,23 @@
 //! Running commands. Everything that is run, and what it says, goes to the console's log.
 
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on nothing is logged: for the demo, which prints for people.
+pub fn quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Logs a text unless told to be quiet.
+pub fn log(text: &str) {
+    if !QUIET.load(Ordering::Relaxed) && !text.is_empty() {
+        println!("{}", text.trim_end());
+    }
+}
 
 /// What a command did.
 #[derive(Clone, Debug)]
@@ -104,7 +119,7 @@ pub fn line(command: &Command) -> String {
 /// If it cannot be started.
 pub fn run(command: &mut Command) -> Result<Outcome> {
     let line = line(command);
-    println!("$ {line}");
+    log(&format!("$ {line}"));
     let out = command
         .stdin(Stdio::null())
         .output()
@@ -116,9 +131,10 @@ pub fn run(command: &mut Command) -> Result<Outcome> {
         stdout: text(&out.stdout),
         stderr: text(&out.stderr),
     };
-    print!("{}{}", outcome.stdout, outcome.stderr);
+    log(&outcome.stdout);
+    log(&outcome.stderr);
     if outcome.code != Some(0) {
-        println!("-> {:?}", outcome.code);
+        log(&format!("-> {:?}", outcome.code));
     }
     Ok(outcome)
 }

@@ -79,13 +79,13 @@ pub(crate) fn damaged() -> Result<()> {
     let mut bytes = std::fs::read(&object)?;
     let middle = bytes.len() / 2;
     bytes.truncate(middle);
-    std::fs::write("/tmp/lab/half.o", &bytes)?;
+    std::fs::write("/run/lab/half.o", &bytes)?;
     let load = [
         "dns-tracectl",
         "load",
         "--local",
         "--object",
-        "/tmp/lab/half.o",
+        "/run/lab/half.o",
         "--iface",
         "lo",
     ];

@@ -5,6 +5,7 @@ pub(crate) mod boot;
 pub(crate) mod by_hand;
 pub(crate) mod loaders;
 pub(crate) mod local;
+pub(crate) mod packets;
 pub(crate) mod parts;
 pub(crate) mod pipeline;
 pub(crate) mod refusals;

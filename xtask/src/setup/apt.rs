@@ -101,7 +101,8 @@ pub(crate) fn install(packages: impl Iterator<Item = &'static Package>) -> Resul
     })
 }
 
-fn is_root() -> bool {
+/// Whether this process is root's.
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
 }
 

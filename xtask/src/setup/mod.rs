@@ -7,6 +7,8 @@ mod apt;
 mod packages;
 mod tools;
 
+pub(crate) use apt::is_root;
+
 use std::fs::{self, File};
 use std::time::Instant;
 
