@@ -2,7 +2,7 @@
 //! for stands under `dns_trace`.
 
 use std::fmt;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
 use domain::base::iana::{Class, OptRcode, Rtype};
@@ -17,13 +17,15 @@ use crate::message::{Decoded, Flags};
 use crate::name::{Presented, PresentedParsed};
 use crate::record::Direction;
 
-/// Bytes kept back until the rings are empty.
-const BUFFER: usize = 256 * 1024;
+/// Bytes kept back until the rings are empty, at most; a line more.
+const BUFFER: usize = 64 * 1024;
 
 /// Writes lookups as JSON lines.
 #[derive(Debug)]
 pub struct JsonSink<W: Write> {
-    writer: BufWriter<W>,
+    writer: W,
+    /// Lines, whole ones. Faster to write into than a `BufWriter`, which checks for room each time.
+    lines: Vec<u8>,
     interfaces: Interfaces,
     stamps: StampWriter,
 }
@@ -32,10 +34,21 @@ impl<W: Write> JsonSink<W> {
     /// A sink into a writer.
     pub fn new(writer: W, interfaces: Interfaces) -> Self {
         Self {
-            writer: BufWriter::with_capacity(BUFFER, writer),
+            writer,
+            lines: Vec::with_capacity(BUFFER + 8 * 1024),
             interfaces,
             stamps: StampWriter::new(),
         }
+    }
+}
+
+impl<W: Write> JsonSink<W> {
+    fn write_lines(&mut self) -> io::Result<()> {
+        // What could not be written is not tried again: the session ends with the error.
+        let result = self.writer.write_all(&self.lines);
+        self.lines.clear();
+        result?;
+        self.writer.flush()
     }
 }
 
@@ -47,12 +60,19 @@ impl<W: Write> Sink for JsonSink<W> {
         };
         let timestamp = self.stamps.write(clock.unix_ns(lookup.time_ns));
         let line = Line::new(lookup, timestamp, interface);
-        serde_json::to_writer(&mut self.writer, &line)?;
-        self.writer.write_all(b"\n")
+        serde_json::to_writer(&mut self.lines, &line)?;
+        self.lines.push(b'\n');
+        if self.lines.len() >= BUFFER {
+            self.write_lines()?;
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        self.write_lines()
     }
 }
 

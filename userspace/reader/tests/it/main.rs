@@ -7,6 +7,7 @@
 mod cli;
 mod hostile;
 mod json;
+mod libraries;
 mod memory;
 mod model;
 mod pipeline;
