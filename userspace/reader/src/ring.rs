@@ -11,7 +11,7 @@
 //! No record is left lying: the program looks at the word after its commit, which is a full
 //! barrier, and we look at the ring after ours. So either we see the record or it sees the word.
 //! The epoll set is edge-triggered: it answers to wake-ups, not to records that wait. Were one lost
-//! all the same, the sleep ends after [`SLEEP_MAX`].
+//! all the same, the sleep ends after five seconds.
 
 use std::io;
 use std::os::fd::OwnedFd;
