@@ -15,7 +15,7 @@ pub const READER_ASLEEP: u32 = 1;
 pub const READER_NAPPING: u32 = 2;
 
 /// Bytes of the ring [`crate::MAP_EVENTS`].
-pub const RING_SIZE: u32 = 8 << 20;
+pub const RING_SIZE: u32 = 4 << 20;
 /// Bytes waiting in the ring from which on a napping reader is woken, once.
 pub const FILL_MARK: u32 = RING_SIZE / 4;
 
