@@ -2,15 +2,15 @@
 //! doorbell. Every way in which that fails has its own error, with the command that mends it.
 
 mod locks;
+mod refusal;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
-use dns_trace_event::{
-    ABI_VERSION, Control, DEFAULT_GROUP, MAP_CONTROL, MAP_EVENTS, MAP_STATS, RINGS_DIR, Stats,
-};
+use dns_trace_event::{ABI_VERSION, Control, MAP_CONTROL, MAP_EVENTS, MAP_STATS, RINGS_DIR, Stats};
+pub use refusal::Remedy;
 use rustix::fs::FlockOperation;
 use thiserror::Error;
 
@@ -32,14 +32,12 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The pins are not for this user.
-    #[error(
-        "cannot open {}: permission denied (you are not in group {DEFAULT_GROUP}; run: \
-         sudo usermod -aG {DEFAULT_GROUP} $USER, then log in again)",
-        path.display()
-    )]
+    #[error("cannot open {}: permission denied ({remedy})", path.display())]
     Permission {
         /// What was to be opened.
         path: PathBuf,
+        /// What mends it.
+        remedy: Remedy,
     },
     /// bpf() is refused by an old kernel.
     #[error(
@@ -119,10 +117,19 @@ impl OpenError {
     }
 
     fn io(path: &Path, source: io::Error) -> Self {
-        let path = path.to_owned();
         match source.kind() {
-            io::ErrorKind::PermissionDenied => Self::Permission { path },
-            _ => Self::Io { path, source },
+            io::ErrorKind::PermissionDenied => Self::permission(path),
+            _ => Self::Io {
+                path: path.to_owned(),
+                source,
+            },
+        }
+    }
+
+    fn permission(path: &Path) -> Self {
+        Self::Permission {
+            path: path.to_owned(),
+            remedy: Remedy::of(path),
         }
     }
 
@@ -133,7 +140,7 @@ impl OpenError {
             return Self::Map { path, source };
         };
         match error.io_error.raw_os_error() {
-            Some(libc::EACCES) => Self::Permission { path },
+            Some(libc::EACCES) => Self::permission(&path),
             Some(libc::EPERM) => {
                 let uname = rustix::system::uname();
                 let release = uname.release().to_string_lossy().into_owned();

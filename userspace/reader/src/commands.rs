@@ -1,13 +1,11 @@
 //! The commands, one file each, and the session that they share: open, read, end, sum up.
 
-use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use dns_trace_event::Stats;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::cli::{CommonArgs, nanoseconds};
@@ -17,8 +15,13 @@ use crate::pipeline::{Options, Pipeline};
 use crate::ring::{Reader, Stop, Ticker};
 use crate::sink::Sink;
 
+mod signals;
 pub mod stats;
+mod summary_file;
 pub mod watch;
+
+use signals::Signals;
+use summary_file::SummaryFile;
 
 /// How long a response may wait for its query if there are several rings, nanoseconds.
 const HOLD_NS: u64 = 200_000_000;
@@ -30,12 +33,18 @@ pub(crate) struct Session {
     options: Options,
     started: Instant,
     pub(crate) kernel_start: Stats,
-    args: CommonArgs,
+    signals: Signals,
+    duration: Option<Duration>,
+    summary_file: Option<SummaryFile>,
 }
 
 impl Session {
-    /// Opens all rings and says so on standard error.
+    /// Opens what the session needs, the rings last, and says so on standard error. Whoever reads
+    /// that line may send a signal: handlers are in place by then.
     pub(crate) fn open(args: &CommonArgs, count: Option<u64>) -> anyhow::Result<Self> {
+        let summary_file = args.summary_file.as_deref();
+        let summary_file = summary_file.map(SummaryFile::open).transpose()?;
+        let signals = Signals::catch()?;
         let rings = crate::bundle::open(&args.root, &args.instance)?;
         let number = rings.len();
         let stop = Stop::new().context("cannot create an eventfd")?;
@@ -49,7 +58,6 @@ impl Session {
             hold_ns: if number > 1 { HOLD_NS } else { 0 },
         };
         let kernel_start = reader.stats()?;
-        let args = args.clone();
         eprintln!(
             "dns-trace: reading {number} ring(s) of instance {}",
             args.instance
@@ -60,7 +68,9 @@ impl Session {
             options,
             started: Instant::now(),
             kernel_start,
-            args,
+            signals,
+            duration: args.duration,
+            summary_file,
         })
     }
 
@@ -68,20 +78,16 @@ impl Session {
     /// output any more; then sums up.
     ///
     /// The rings are read on the thread that opened them; another one waits for signals.
-    pub(crate) fn run(
-        mut self,
-        sink: &mut dyn Sink,
-        ticker: &mut dyn Ticker,
-    ) -> anyhow::Result<()> {
-        let mut pipeline = Pipeline::new(self.options.clone(), sink);
+    pub(crate) fn run(self, sink: &mut dyn Sink, ticker: &mut dyn Ticker) -> anyhow::Result<()> {
+        let mut reader = self.reader;
+        let mut pipeline = Pipeline::new(self.options, sink);
         let (ended, end) = oneshot::channel();
-        let (reader, stop, duration) = (&mut self.reader, &self.stop, self.args.duration);
+        let (signals, stop, duration) = (self.signals, &self.stop, self.duration);
         let result = thread::scope(|scope| -> anyhow::Result<_> {
             let waiter = thread::Builder::new().name("signals".to_owned());
             let waiter = waiter.spawn_scoped(scope, move || {
-                let waited = wait_for_end(duration, end);
+                signals.wait(duration, end);
                 stop.give();
-                waited
             });
             let waiter = waiter.context("cannot start a thread")?;
             let result = reader.run(&mut pipeline, ticker);
@@ -89,59 +95,25 @@ impl Session {
             let _ = ended.send(());
             waiter
                 .join()
-                .map_err(|_| anyhow::anyhow!("the thread for signals panicked"))??;
+                .map_err(|_| anyhow::anyhow!("the thread for signals panicked"))?;
             Ok(result)
         })?;
-        let kernel_now = self.reader.stats()?;
+        let kernel_now = reader.stats()?;
         let summary = Summary {
             reader: pipeline.counts(),
             kernel: KernelCounts::since(&kernel_now, &self.kernel_start),
             seconds: self.started.elapsed().as_secs_f64(),
         };
-        let closed = result.as_ref().is_err_and(is_closed_pipe);
-        self.sum_up(&summary)?;
-        if closed { Ok(()) } else { result }
-    }
-
-    fn sum_up(&self, summary: &Summary) -> anyhow::Result<()> {
         // Whoever closed standard error does not want the summary.
         let _ = writeln!(io::stderr(), "{summary}");
-        let Some(path) = &self.args.summary_file else {
-            return Ok(());
-        };
-        let named = || format!("cannot write the summary to {}", path.display());
-        let mut file = File::create(path).with_context(named)?;
-        summary.write_json(&mut file).with_context(named)
+        if let Some(file) = self.summary_file {
+            file.write(&summary)?;
+        }
+        match result {
+            Err(error) if is_closed_pipe(&error) => Ok(()),
+            result => result,
+        }
     }
-}
-
-/// Waits for SIGINT, SIGTERM, the end of the duration, or the end of the reading thread.
-fn wait_for_end(
-    duration: Option<std::time::Duration>,
-    end: oneshot::Receiver<()>,
-) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .context("cannot start the event loop")?
-        .block_on(async {
-            let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
-            let mut terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
-            let over = async {
-                match duration {
-                    Some(duration) => tokio::time::sleep(duration).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                () = over => {}
-                _ = end => {}
-            }
-            Ok(())
-        })
 }
 
 /// Whether whoever read the output has gone, which ends a command well.
@@ -156,13 +128,4 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 /// Whether standard output is a terminal.
 pub(crate) fn on_terminal() -> bool {
     io::stdout().is_terminal()
-}
-
-/// Says where an output error happened; a closed pipe stays recognisable.
-pub(crate) fn name_output(error: anyhow::Error) -> anyhow::Error {
-    if error.downcast_ref::<io::Error>().is_some() {
-        error.context("cannot write to standard output")
-    } else {
-        error
-    }
 }

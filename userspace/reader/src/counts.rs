@@ -42,7 +42,8 @@ pub struct Counts {
     pub lookups: u64,
     /// Lookups with query and response.
     pub answered: u64,
-    /// Answered lookups whose answer cannot be read to the end.
+    /// Answered lookups whose answer cannot be read to the end or holds data that contradicts its
+    /// type.
     pub malformed_answers: u64,
     /// Queries sent again while pending.
     pub retransmissions: u64,

@@ -209,12 +209,14 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// ECS `error.type`. An answered lookup has one if its answer cannot be read to the end.
+    /// ECS `error.type`. An answered lookup has one if its answer cannot be read to the end, or if the
+    /// data of an answer record contradicts its type.
     #[must_use]
     pub fn error(&self) -> Option<&'static str> {
         self.outcome.error().or_else(|| {
             let response = self.dns.as_ref()?.response?;
-            (!response.complete && !self.truncated).then_some("malformed")
+            let broken = response.wrong_data || (!response.complete && !self.truncated);
+            broken.then_some("malformed")
         })
     }
 }

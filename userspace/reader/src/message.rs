@@ -1,10 +1,12 @@
 //! DNS messages, decoded in place: the header, the question and the shape of what follows. Record
-//! data is read only by a sink that shows it. `domain` does the parsing; this room decides what is
+//! data is checked here and read only by a sink that shows it. `domain` does the parsing; this room decides what is
 //! a message at all.
 
 use domain::base::iana::{Class, Opcode, OptRcode, Rtype};
 use domain::base::message::RecordSection;
+use domain::base::name::ParsedName;
 use domain::base::{Message, ParsedRecord};
+use domain::rdata::AllRecordData;
 use thiserror::Error;
 
 use crate::matcher::Question;
@@ -38,8 +40,10 @@ pub struct Decoded<'a> {
     pub complete: bool,
     /// Answer records that can be read.
     pub answers: u16,
-    /// Those of them that are addresses (A or AAAA of class IN).
+    /// Those of them that are addresses (A or AAAA of class IN, of the right length).
     pub addresses: u16,
+    /// The data of an answer record of class IN contradicts its type, as an A of three bytes does.
+    pub wrong_data: bool,
     /// Response code, the extended bits of EDNS included (RFC 6891, section 6.1.3).
     pub rcode: OptRcode,
     /// The DO bit of EDNS (RFC 3225).
@@ -68,6 +72,7 @@ impl<'a> Decoded<'a> {
             complete: false,
             answers: 0,
             addresses: 0,
+            wrong_data: false,
             rcode: message.header().rcode().into(),
             dnssec_ok: false,
         };
@@ -84,7 +89,18 @@ impl<'a> Decoded<'a> {
         Ok(decoded)
     }
 
-    /// Walks all sections without reading record data. `None` where that fails.
+    /// Looks whether an answer's data is what its type says.
+    fn data(&mut self, record: &ParsedRecord<'_, [u8]>) {
+        let right = match record.rtype() {
+            Rtype::A => record.rdlen() == 4,
+            Rtype::AAAA => record.rdlen() == 16,
+            _ => return self.wrong_data |= !is_readable(record),
+        };
+        self.addresses += u16::from(right);
+        self.wrong_data |= !right;
+    }
+
+    /// Walks all sections; of record data only the answers' is looked at. `None` where that fails.
     fn walk(&mut self) -> Option<()> {
         let counts = self.message.header_counts();
         if counts.ancount() == 0 && counts.nscount() == 0 && counts.arcount() == 0 {
@@ -94,8 +110,9 @@ impl<'a> Decoded<'a> {
         for record in &mut section {
             let record = record.ok()?;
             self.answers += 1;
-            if record.class() == Class::IN && matches!(record.rtype(), Rtype::A | Rtype::AAAA) {
-                self.addresses += 1;
+            // Other classes have data of their own, UPDATE's have none (RFC 2136, section 2.4).
+            if record.class() == Class::IN {
+                self.data(&record);
             }
         }
         let mut section = section.next_section().ok()??;
@@ -173,6 +190,12 @@ impl<'a> Decoded<'a> {
         let section: Option<RecordSection<'a, [u8]>> = self.message.answer().ok();
         section.into_iter().flatten().map_while(Result::ok)
     }
+}
+
+/// Whether the library can read a record's data.
+fn is_readable(record: &ParsedRecord<'_, [u8]>) -> bool {
+    let record = record.to_any_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>();
+    record.is_ok()
 }
 
 /// Names of the flags, as ECS `dns.header_flags` spells them, in the order of [`Flags`].

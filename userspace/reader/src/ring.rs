@@ -37,6 +37,8 @@ const SLEEP_MIN: Duration = Duration::from_millis(50);
 const BATCH: usize = 4096;
 /// Turns before the stop signal is looked at again.
 const TURNS: usize = 16;
+/// What fails when a sink or a ticker does.
+const OUTPUT: &str = "cannot write the output";
 /// [`epoll`] data of the stop signal; rings have their index.
 const STOP: u64 = u64::MAX;
 
@@ -169,13 +171,13 @@ impl Reader {
         let mut stop = false;
         loop {
             self.ring(READER_AWAKE)?;
-            let drained = self.drain(pipeline)?;
+            let drained = self.drain(pipeline).context(OUTPUT)?;
             if pipeline.is_done() || stop {
                 break;
             }
             if ticker.next().is_some_and(|at| at <= Instant::now()) {
                 let stats = self.stats()?;
-                if ticker.tick(pipeline, &stats)? {
+                if ticker.tick(pipeline, &stats).context(OUTPUT)? {
                     break;
                 }
             }
@@ -188,7 +190,7 @@ impl Reader {
                 Drained::Nothing => {
                     self.ring(READER_ASLEEP)?;
                     fence(Ordering::SeqCst);
-                    if self.drain(pipeline)? != Drained::Nothing {
+                    if self.drain(pipeline).context(OUTPUT)? != Drained::Nothing {
                         continue;
                     }
                     self.wait(sleep_for(pipeline, ticker))?
@@ -197,11 +199,10 @@ impl Reader {
             stop = woken == Woken::Stop;
         }
         self.ring(READER_AWAKE)?;
-        pipeline.finish()?;
-        Ok(())
+        pipeline.finish().context(OUTPUT)
     }
 
-    /// Reads all rings, by turns.
+    /// Reads all rings, by turns. Only the sink can fail.
     fn drain(&mut self, pipeline: &mut Pipeline<'_>) -> io::Result<Drained> {
         let mut drained = Drained::Nothing;
         for _ in 0..TURNS {
@@ -247,16 +248,16 @@ impl Reader {
         Ok(())
     }
 
-    fn wait(&mut self, time: Duration) -> io::Result<Woken> {
+    fn wait(&mut self, time: Duration) -> anyhow::Result<Woken> {
         self.events.clear();
-        let timeout = Timespec::try_from(time).map_err(io::Error::other)?;
+        let timeout = Timespec::try_from(time)?;
         match epoll::wait(
             &self.epoll,
             spare_capacity(&mut self.events),
             Some(&timeout),
         ) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(io::Error::from(error)).context("cannot wait for the rings"),
         }
         let stop = self.events.iter().any(|event| event.data.u64() == STOP);
         Ok(match (stop, self.events.is_empty()) {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Session, name_output};
+use super::Session;
 use crate::cli::{StatsArgs, StatsOutput};
 use crate::sink::Silent;
 use crate::sink::stats::StatsTicker;
@@ -18,5 +18,5 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<()> {
     if args.once {
         ticker = ticker.once();
     }
-    session.run(&mut Silent, &mut ticker).map_err(name_output)
+    session.run(&mut Silent, &mut ticker)
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use jiff::tz::TimeZone;
 
-use super::{Session, name_output, on_terminal};
+use super::{Session, on_terminal};
 use crate::cli::{WatchArgs, WatchOutput};
 use crate::interface::Interfaces;
 use crate::ring::NoTicker;
@@ -29,7 +29,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<()> {
     } else {
         Box::new(JsonSink::new(io::stdout(), Interfaces::new()))
     };
-    session.run(&mut *sink, &mut NoTicker).map_err(name_output)
+    session.run(&mut *sink, &mut NoTicker)
 }
 
 fn look() -> Look {

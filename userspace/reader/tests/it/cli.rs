@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command as Std;
 
 use assert_cmd::Command;
-use predicates::str::contains;
+use predicates::str::{contains, starts_with};
 
 fn reader() -> Command {
     Command::cargo_bin("dns-trace").unwrap()
@@ -55,34 +56,89 @@ fn no_bundle_is_3() {
     }
 }
 
-#[test]
-fn no_permission_is_4() {
-    if !rustix::process::geteuid().is_root() {
-        // Only root can become somebody else; then its own folders are closed to that somebody.
-        return;
-    }
-    let root = tempfile::tempdir().unwrap();
-    fs::create_dir_all(root.path().join("default/rings/0")).unwrap();
-    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o750)).unwrap();
-    // Where nobody may execute it.
+/// Runs the binary where it may be executed by anybody, as nobody if this is root.
+fn refused(root: &Path) -> String {
     let place = tempfile::tempdir_in("/tmp").unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = place.path().join("dns-trace");
     fs::copy(assert_cmd::cargo::cargo_bin("dns-trace"), &binary).unwrap();
-    let output = Std::new(&binary)
-        .args(["watch", "--root"])
-        .arg(root.path())
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .unwrap();
+    let mut command = Std::new(&binary);
+    command.args(["watch", "--root"]).arg(root);
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(4), "{stderr}");
-    assert!(
-        stderr.contains("sudo usermod -aG dns-trace $USER"),
-        "{stderr}"
-    );
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr
+}
+
+/// A bundle whose instance is open to `mode` and a group; root itself can be entered by all.
+fn bundle(mode: u32, gid: Option<u32>) -> tempfile::TempDir {
+    let root = tempfile::tempdir_in("/tmp").unwrap();
+    let instance = root.path().join("default");
+    fs::create_dir_all(instance.join("rings/0")).unwrap();
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    std::os::unix::fs::chown(&instance, None, gid).unwrap();
+    fs::set_permissions(&instance, fs::Permissions::from_mode(mode)).unwrap();
+    root
+}
+
+#[test]
+fn no_permission_is_4() {
+    // Closed to everybody: as root's for nobody, as one's own for oneself.
+    let root = bundle(0o000, None);
+    let stderr = refused(root.path());
+    fs::set_permissions(
+        root.path().join("default"),
+        fs::Permissions::from_mode(0o700),
+    )
+    .unwrap();
+    assert!(stderr.contains("sudo dns-tracectl grant"), "{stderr}");
+}
+
+#[test]
+fn the_group_that_may_read_is_named() {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test gives a folder to another group and becomes another user: run it as root"
+    );
+    // As `load --group` leaves it; the number where the group has no name.
+    for (gid, name) in [(4, "adm"), (4_000_000_001, "4000000001")] {
+        let root = bundle(0o750, Some(gid));
+        let wanted = format!("not in group {name}; run: sudo usermod -aG {name} $USER");
+        let stderr = refused(root.path());
+        assert!(stderr.contains(&wanted), "{stderr}");
+    }
+}
+
+#[test]
+fn a_summary_that_cannot_be_written_is_said_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("missing/summary");
+    let run = reader()
+        .args(["watch", "--root"])
+        .arg(root.path())
+        .arg("--summary-file")
+        .arg(&file)
+        .assert()
+        .code(1);
+    let wanted = format!(
+        "dns-trace: cannot write the summary to {}: ",
+        file.display()
+    );
+    run.stderr(starts_with(wanted));
+}
+
+#[test]
+fn a_session_that_did_not_start_leaves_no_summary() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("summary");
+    let mut run = reader();
+    run.args(["stats", "--root"]).arg(root.path());
+    run.arg("--summary-file").arg(&file).assert().code(3);
+    assert!(!file.exists());
 }
 
 #[test]

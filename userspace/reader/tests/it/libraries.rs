@@ -70,6 +70,7 @@ fn what_libraries_refuse() {
     );
     for (name, bytes) in vectors() {
         let ours = match Decoded::decode(&bytes, false) {
+            Ok(message) if message.wrong_data => format!("{} answers, wrong data", message.answers),
             Ok(message) if message.complete => format!("whole, {} answers", message.answers),
             Ok(message) => format!("question and {} answers", message.answers),
             Err(error) => format!("refused: {error}"),

@@ -260,6 +260,37 @@ fn an_answer_that_breaks_off_is_marked() {
 }
 
 #[test]
+fn an_answer_of_the_wrong_length_is_marked() {
+    // An A of three bytes, an MX whose exchange has no end.
+    for (qtype, data) in [(Rtype::A, &[192, 0, 2][..]), (Rtype::MX, &[0, 10, 3, b'a'])] {
+        let mut payload = response(7, "a.example", qtype, Rcode::NOERROR, &[]);
+        payload[7] = 1;
+        payload.extend([0xc0, 12]);
+        payload.extend(qtype.to_int().to_be_bytes());
+        payload.extend([0, 1, 0, 0, 0, 9, 0, data.len() as u8]);
+        payload.extend(data);
+        let records = [
+            Rec::query(MS, query(7, "a.example", qtype)),
+            Rec::response(2 * MS, payload.clone()),
+        ];
+        let (seen, counts) = run(options(), &records, 0);
+        assert_eq!(
+            (outcomes(&seen), seen[0].error),
+            (vec!["Answered"], Some("malformed"))
+        );
+        assert_eq!(counts.malformed_answers, 1);
+        let decoded = dns_trace::message::Decoded::decode(&payload, false).unwrap();
+        assert_eq!((decoded.answers, decoded.addresses), (1, 0));
+        let record = decoded.answer_records().next().unwrap();
+        let shown = dns_trace::sink::rdata::Data(record).to_string();
+        assert!(
+            shown.starts_with(&format!("\\# {} ", data.len())),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
 fn old_records_and_segments_stay_out() {
     let mut options = options();
     options.start_ns = 5 * MS;
