@@ -84,11 +84,12 @@ fn record<S: Source, const CLASS: u32>(
         return Outcome::RingFull;
     }
     if len != 0 {
-        // The verifier wants to see 1..=CLASS at the call and forgets what it learned from the
-        // comparisons before; CLASS is a power of two.
-        let bound = (bounded(len.wrapping_sub(1)) & (CLASS - 1)) + 1;
+        // The verifier wants to see 1..=CLASS at the call and has forgotten what it learned from
+        // the comparisons before.
+        let bound = bounded(len);
         // SAFETY: the record has CLASS bytes behind its header.
-        if !source.copy(payload.offset, unsafe { room.byte_add(HEADER) }, bound) {
+        let destination = unsafe { room.byte_add(HEADER) };
+        if bound == 0 || bound > CLASS || !source.copy(payload.offset, destination, bound) {
             // SAFETY: the reservation is given back.
             unsafe { bpf_ringbuf_discard(room, BPF_RB_NO_WAKEUP.into()) };
             return Outcome::Unreadable;

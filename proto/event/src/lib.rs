@@ -27,9 +27,7 @@ pub use record::{
     HOOK_RECEIVE_SKB, HOOK_TC, HOOK_TCX, HOOK_XDP, KIND_PACKET, L4_TCP, L4_UDP, PAYLOAD_CLASSES,
     PAYLOAD_MAX, PacketHeader, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN,
 };
-pub use settings::{
-    DEFAULT_PORTS, GLOBAL_NETNS_COOKIE, GLOBAL_PORTS, GLOBAL_SNAP_LEN, PORTS_MAX,
-};
+pub use settings::{DEFAULT_PORTS, GLOBAL_NETNS_COOKIE, GLOBAL_PORTS, GLOBAL_SNAP_LEN, PORTS_MAX};
 pub use stats::{STATS_NAMES, Stats};
 
 /// Version of everything in this crate that crosses the kernel's border.

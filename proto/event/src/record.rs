@@ -47,8 +47,10 @@ pub const TCP_ACK: u8 = 0x10;
 /// Most bytes of payload that a record carries.
 pub const PAYLOAD_MAX: u32 = 4096;
 /// Room for payload in a record, by class: the smallest class that holds the payload is reserved,
-/// so that a 60-byte query does not cost a 4 KiB reservation. Powers of two, for the verifier.
-pub const PAYLOAD_CLASSES: [u32; 4] = [64, 256, 1024, PAYLOAD_MAX];
+/// so that a 60-byte query does not cost a 4 KiB reservation. Nearly every query fits the first,
+/// most responses the second, and the third holds what EDNS carries without fragments (1232 bytes,
+/// RFC 9715).
+pub const PAYLOAD_CLASSES: [u32; 4] = [96, 320, 1280, PAYLOAD_MAX];
 
 /// Head of a packet record.
 #[repr(C)]
