@@ -4,6 +4,7 @@
 //! need is in `setup` (tools and packages), `kernels` (kernels to boot), `build` (our binaries)
 //! and `guest` (the virtual machine).
 
+mod bench;
 mod build;
 mod cmd;
 mod demo;
@@ -37,6 +38,8 @@ enum Command {
     Test(test::Args),
     /// Boot kernels and run scenarios on them
     Vm(vm::Args),
+    /// What dns-trace costs, beside its budgets and its peers
+    Bench(bench::Args),
     /// Formatting, clippy, documentation, licences, unused dependencies
     Lint,
 }
@@ -59,6 +62,7 @@ fn dispatch(command: Command) -> Result<bool> {
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Vm(args) => vm::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Lint => lint::run(),
     }
 }

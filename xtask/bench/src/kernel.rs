@@ -1,0 +1,173 @@
+//! One packet through each program: nanoseconds above an empty program of the same type. Between
+//! two runs the ring is drained and the doorbell says that the reader naps, as it does while
+//! messages come; a run stays below the fill mark, so that no program has to wake anyone.
+
+use anyhow::{Context, Result, ensure};
+use aya::Ebpf;
+use dns_trace::bundle::Ring;
+use dns_trace_event::{
+    FILL_MARK, PROG_TC_EGRESS, PROG_TCX, PROG_XDP, PacketHeader, READER_NAPPING, Stats,
+};
+
+use crate::args::Args;
+use crate::packet::Packet;
+use crate::table::{Budget, Samples, Table, number};
+use crate::{machine, object, packet};
+
+/// Our programs, each with the empty one of its type.
+const PROGRAMS: [(&str, &str); 3] = [
+    (PROG_TCX, "empty_tc"),
+    (PROG_TC_EGRESS, "empty_tc"),
+    (PROG_XDP, "empty_xdp"),
+];
+const EMPTY: [&str; 2] = ["empty_tc", "empty_xdp"];
+/// Packets a figure of one round is the mean of.
+const PACKETS: u32 = 8000;
+/// Payload class of the largest packet captured here.
+const CLASS: u32 = 1024;
+
+/// Programs and ring.
+struct Bench {
+    ours: Ebpf,
+    empty: Ebpf,
+    ring: Ring,
+    /// Records that must have come out of the ring.
+    expected: u64,
+    drained: u64,
+}
+
+/// Nanoseconds of one round: of the empty programs and of ours, by packet.
+type Round = Vec<([f64; 2], [f64; 3])>;
+
+/// Measures, and adds the rows.
+pub(crate) fn run(args: &Args, table: &mut Table) -> Result<()> {
+    machine::pin(0)?;
+    let names = PROGRAMS.map(|(name, _)| name);
+    let ours = object::ours("kernel", &names)?;
+    let empty = object::empty()?;
+    let ring = object::rings("kernel")?.pop().context("no ring")?;
+    let mut bench = Bench {
+        ours,
+        empty,
+        ring,
+        expected: 0,
+        drained: 0,
+    };
+    let packets = packet::all();
+    bench.round(&packets, 1000)?; // warms up
+    let total = args.choose(PACKETS, PACKETS / 4);
+    let mut rounds: Vec<Round> = Vec::new();
+    for i in 1..=args.rounds {
+        eprintln!("kernel: round {i} of {}", args.rounds);
+        rounds.push(bench.round(&packets, total)?);
+    }
+    bench.adds_up()?;
+    rows(&packets, &rounds, table);
+    Ok(())
+}
+
+impl Bench {
+    fn round(&mut self, packets: &[Packet], total: u32) -> Result<Round> {
+        let mut round = Vec::new();
+        for packet in packets {
+            let mut empty = [0.0; 2];
+            for (time, name) in empty.iter_mut().zip(EMPTY) {
+                *time = self.mean(name, packet, total)?;
+            }
+            let mut ours = [0.0; 3];
+            for (time, (name, _)) in ours.iter_mut().zip(PROGRAMS) {
+                *time = self.mean(name, packet, total)?;
+            }
+            round.push((empty, ours));
+        }
+        Ok(round)
+    }
+
+    /// Runs a program on `total` packets in chunks that fit into the ring.
+    fn mean(&mut self, name: &str, packet: &Packet, total: u32) -> Result<f64> {
+        let largest = 8 + size_of::<PacketHeader>() as u32 + CLASS;
+        let repeat = if packet.is_dns {
+            FILL_MARK / largest - 1
+        } else {
+            total
+        };
+        let is_empty = EMPTY.contains(&name);
+        let chunks = total.div_ceil(repeat);
+        let mut sum = 0.0;
+        for _ in 0..chunks {
+            self.ring.set_doorbell(READER_NAPPING)?;
+            let ebpf = if is_empty { &self.empty } else { &self.ours };
+            sum += object::time(ebpf, name, &packet.bytes, repeat)?;
+            if packet.is_dns && !is_empty {
+                self.expected += u64::from(repeat);
+            }
+            while self.ring.events.next().is_some() {
+                self.drained += 1;
+            }
+        }
+        Ok(sum / f64::from(chunks))
+    }
+
+    /// Every captured packet is a record, and no other.
+    fn adds_up(&self) -> Result<()> {
+        let Stats {
+            submitted,
+            ring_full,
+            malformed,
+            unreadable,
+            ..
+        } = self.ring.stats()?;
+        ensure!(
+            submitted == self.expected && self.drained == self.expected,
+            "the kernel's counts do not add up: {} captured packets, {submitted} submitted, {} read",
+            self.expected,
+            self.drained
+        );
+        ensure!(
+            ring_full + malformed + unreadable == 0,
+            "messages were lost: {ring_full} ring full, {malformed} malformed, {unreadable} unreadable"
+        );
+        Ok(())
+    }
+}
+
+/// The column of the empty program that belongs to one of ours.
+fn empty_of(program: usize) -> usize {
+    usize::from(PROGRAMS[program].1 == EMPTY[1])
+}
+
+fn rows(packets: &[Packet], rounds: &[Round], table: &mut Table) {
+    table.group("kernel: one packet, above the empty program of the same type");
+    for (p, (name, _)) in PROGRAMS.iter().enumerate() {
+        for (k, packet) in packets.iter().enumerate() {
+            let pairs = rounds.iter().map(|round| {
+                let (empty, ours) = round[k];
+                (empty[empty_of(p)], ours[p])
+            });
+            let empty = Samples::new(pairs.clone().map(|(empty, _)| empty));
+            let ratio = Samples::new(pairs.clone().map(|(empty, ours)| ours / empty));
+            let beside = format!("empty {} ns", number(empty.median()));
+            table.row(
+                format!("{name}: {}", packet.name),
+                Samples::new(pairs.map(|(empty, ours)| ours - empty)),
+                "ns",
+                beside,
+                budget(name, packet),
+            );
+            if *name == PROG_TCX && !packet.is_dns {
+                let what = format!("{name}: {}, against the empty program", packet.name);
+                table.row(what, ratio, "x", "", Some(Budget::AtMost(1.2)));
+            }
+        }
+    }
+}
+
+fn budget(program: &str, packet: &Packet) -> Option<Budget> {
+    match (program, packet.is_dns) {
+        (PROG_TCX, false) => Some(Budget::AtMost(4.0)),
+        (PROG_XDP, false) => Some(Budget::AtMost(3.0)),
+        (PROG_TCX, true) if packet.name.starts_with("query, 75") => Some(Budget::AtMost(130.0)),
+        (PROG_TCX, true) if packet.name.starts_with("response, 300") => Some(Budget::AtMost(150.0)),
+        _ => None,
+    }
+}

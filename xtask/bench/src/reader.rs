@@ -1,0 +1,179 @@
+//! The reader in process: nanoseconds a message for decoding and matching, a lookup for sinks, and
+//! allocations.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{self, Seek as _};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use dns_trace::filter::Filter;
+use dns_trace::interface::Interfaces;
+use dns_trace::message::Decoded;
+use dns_trace::pipeline::{Options, Pipeline};
+use dns_trace::sink::Silent;
+use dns_trace::sink::json::JsonSink;
+
+use crate::args::Args;
+use crate::table::{Budget, Samples, Table, number};
+use crate::{alloc, dns, machine};
+
+/// What is taken of one round.
+struct Round {
+    decode_ns: f64,
+    silent: Pass,
+    json: Pass,
+    file: Pass,
+}
+
+/// Figures of one message.
+#[derive(Clone, Copy)]
+pub(crate) struct Pass {
+    /// Nanoseconds.
+    pub(crate) ns: f64,
+    /// Allocations.
+    pub(crate) allocations: f64,
+}
+
+/// A pipeline that never gives up a query.
+pub(crate) fn options() -> Options {
+    Options {
+        filter: Filter::default(),
+        timeout_ns: u64::MAX,
+        max_pending: 1 << 21,
+        count: None,
+        start_ns: 0,
+        hold_ns: 0,
+    }
+}
+
+/// Runs records through a pipeline several times, each time from another port of the client.
+pub(crate) fn pass(
+    pipeline: &mut Pipeline<'_>,
+    records: &mut [Vec<u8>],
+    times: u16,
+) -> Result<Pass> {
+    let before = pipeline.counts();
+    let calls = alloc::calls();
+    let mut ns = 0.0;
+    for time in 0..times {
+        dns::set_client_port(records, 1024 + time * 13);
+        let begin = Instant::now();
+        for record in &*records {
+            pipeline.record(black_box(record), None)?;
+        }
+        ns += begin.elapsed().as_nanos() as f64;
+        pipeline.drained()?;
+    }
+    let calls = alloc::calls() - calls;
+    let messages = (records.len() * usize::from(times)) as u64;
+    let answered = pipeline.counts().answered - before.answered;
+    ensure!(
+        answered * 2 == messages,
+        "the reader's counts do not add up: {messages} messages, {answered} lookups"
+    );
+    Ok(Pass {
+        ns: ns / messages as f64,
+        allocations: calls as f64 / messages as f64,
+    })
+}
+
+/// Measures, and adds the rows.
+pub(crate) fn run(args: &Args, table: &mut Table) -> Result<()> {
+    machine::pin(0)?;
+    let mut records = dns::lookups(1);
+    let times = args.choose(100, 10);
+    let path = args.data.join("reader.jsonl");
+    let named = || format!("cannot write {}", path.display());
+    let mut file = File::create(&path).with_context(named)?;
+    let interfaces = || Interfaces::fixed(&[(2, "eth0")]);
+    let mut sinks = (
+        Silent,
+        JsonSink::new(io::sink(), interfaces()),
+        JsonSink::new(file.try_clone().with_context(named)?, interfaces()),
+    );
+    let mut silent = Pipeline::new(options(), &mut sinks.0);
+    let mut json = Pipeline::new(options(), &mut sinks.1);
+    let mut to_file = Pipeline::new(options(), &mut sinks.2);
+    for pipeline in [&mut silent, &mut json, &mut to_file] {
+        pass(pipeline, &mut records, 10)?; // warms up
+    }
+    let mut rounds = Vec::new();
+    for i in 1..=args.rounds {
+        eprintln!("reader: round {i} of {}", args.rounds);
+        file.set_len(0).with_context(named)?;
+        file.rewind().with_context(named)?;
+        rounds.push(Round {
+            decode_ns: decode(times)?,
+            silent: pass(&mut silent, &mut records, times)?,
+            json: pass(&mut json, &mut records, times)?,
+            file: pass(&mut to_file, &mut records, times)?,
+        });
+    }
+    drop(file);
+    std::fs::remove_file(&path).with_context(named)?;
+    rows(&rounds, table);
+    Ok(())
+}
+
+/// Nanoseconds to decode a message; a query and a response by turns.
+fn decode(times: u16) -> Result<f64> {
+    let messages = [
+        dns::query(7, "www.example.com"),
+        dns::response(7, "www.example.com"),
+    ];
+    let count = u32::from(times) * 1000;
+    let begin = Instant::now();
+    for _ in 0..count {
+        for message in &messages {
+            let decoded = Decoded::decode(black_box(message), false);
+            ensure!(black_box(decoded).is_ok(), "a message cannot be decoded");
+        }
+    }
+    Ok(begin.elapsed().as_nanos() as f64 / f64::from(count * 2))
+}
+
+fn rows(rounds: &[Round], table: &mut Table) {
+    table.group("reader: in process, one thread");
+    let of = |take: fn(&Round) -> f64| Samples::new(rounds.iter().map(take));
+    table.row(
+        "decode, per message",
+        of(|r| r.decode_ns),
+        "ns",
+        "header and question",
+        None,
+    );
+    let silent = of(|r| r.silent.ns);
+    let beside = format!("silent {} ns", number(2.0 * silent.median()));
+    let sink = Some(Budget::AtMost(500.0));
+    table.row("decode + match, per message", silent, "ns", "no sink", sink);
+    table.row(
+        "decode + match, allocations per message",
+        of(|r| r.silent.allocations),
+        "",
+        "",
+        Some(Budget::Never),
+    );
+    // A lookup is two messages.
+    table.row(
+        "JSON lines into nothing, per lookup, on top",
+        of(|r| 2.0 * (r.json.ns - r.silent.ns)),
+        "ns",
+        beside.clone(),
+        None,
+    );
+    table.row(
+        "JSON lines to a file, per lookup, on top",
+        of(|r| 2.0 * (r.file.ns - r.silent.ns)),
+        "ns",
+        beside,
+        Some(Budget::AtMost(1500.0)),
+    );
+    table.row(
+        "JSON lines, allocations per lookup",
+        of(|r| 2.0 * r.file.allocations),
+        "",
+        "",
+        None,
+    );
+}
