@@ -19,15 +19,17 @@ const (
 	kindProto    = 13
 	kindVar      = 14
 	kindDatasec  = 15
+	kindConst    = 10
 	kindDeclTag  = 17
+	kindTypeTag  = 18
 	kindEnum64   = 19
 	typeSize     = 12
 	headerMinLen = 24
 )
 
-// kernelTypes reads the kernel's BTF. The version of cilium/ebpf that Debian 12 packages knows no
-// 64-bit enums, which kernels have had since 6.0. They are replaced by empty-typed unions of the same
-// shape, as libbpf does for kernels that know none; no field that we relocate is of such a type.
+// kernelTypes reads the kernel's BTF. The version of cilium/ebpf that Debian 12 packages knows neither
+// 64-bit enums nor tags, which kernels have had since 6.0 and 5.18. They are replaced by types of the same
+// length, as libbpf does for kernels that know none; no field that we relocate is of such a type.
 func kernelTypes(file string) (*btf.Spec, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -45,13 +47,20 @@ func kernelTypes(file string) (*btf.Spec, error) {
 	for types := raw[start:end]; len(types) >= typeSize; {
 		info := order.Uint32(types[4:])
 		kind, entries := info>>24&0x1f, info&0xffff
-		if kind == kindEnum64 {
+		switch kind {
+		case kindEnum64:
 			order.PutUint32(types[4:], kindUnion<<24|entries)
 			for i := uint32(0); i < entries; i++ {
 				// A member: name, type (void), offset.
-				clear := types[typeSize+12*i+4:]
-				order.PutUint64(clear, 0)
+				order.PutUint64(types[typeSize+12*i+4:], 0)
 			}
+		case kindDeclTag:
+			order.PutUint32(types[4:], kindInt<<24)
+			order.PutUint32(types[8:], 1)
+			order.PutUint32(types[typeSize:], 8)
+		case kindTypeTag:
+			order.PutUint32(types, 0)
+			order.PutUint32(types[4:], kindConst<<24)
 		}
 		types = types[typeSize+tail(kind, entries):]
 	}

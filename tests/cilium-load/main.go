@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
 )
 
 func main() {
@@ -21,6 +22,10 @@ func main() {
 }
 
 func load(object string) error {
+	// Before 5.11 maps count against RLIMIT_MEMLOCK.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return err
+	}
 	spec, err := ebpf.LoadCollectionSpec(object)
 	if err != nil {
 		return err

@@ -19,6 +19,18 @@ use crate::scenario::{self, Scenario};
 
 /// File in which a scenario that fails leaves its message.
 pub const MESSAGE: &str = "/run/failure";
+/// File in which a scenario leaves figures that are worth printing, a line each.
+const NOTES: &str = "/run/notes";
+
+/// Leaves a line that is printed below the scenario's result.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn note(line: &str) -> Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(NOTES)?;
+    writeln!(file, "{line}")?;
+    Ok(())
+}
 
 /// File systems that are mounted once: source and type, target.
 const MOUNTS: &[(&str, &str)] = &[
@@ -77,18 +89,24 @@ fn boot_and_run() -> Result<()> {
         println!("==== {}", scenario.name);
         let result = run_one(scenario);
         let (name, seconds) = (scenario.name.to_owned(), begin.elapsed().as_secs_f64());
-        let report = match result {
-            Ok(()) => Report::Passed { name, seconds },
-            Err(error) => {
-                println!("==== {} FAILED: {error:#}", scenario.name);
-                Report::Failed {
-                    name,
-                    seconds,
-                    message: format!("{error:#}"),
+        match result {
+            Ok(notes) => {
+                Report::Passed { name, seconds }.write(&mut port)?;
+                for line in notes.lines().map(str::to_owned) {
+                    Report::Said { line }.write(&mut port)?;
                 }
             }
-        };
-        report.write(&mut port)?;
+            Err(error) => {
+                let message = format!("{error:#}");
+                println!("==== {} FAILED: {message}", scenario.name);
+                let report = Report::Failed {
+                    name,
+                    seconds,
+                    message,
+                };
+                report.write(&mut port)?;
+            }
+        }
     }
     finish(&mut port)
 }
@@ -158,7 +176,8 @@ fn argument(name: &str) -> Result<Option<String>> {
         .map(str::to_owned))
 }
 
-fn run_one(scenario: &Scenario) -> Result<()> {
+/// Runs a scenario in a process of its own and returns its notes.
+fn run_one(scenario: &Scenario) -> Result<String> {
     for (kind, target) in FRESH {
         mount_at(kind, target)?;
     }
@@ -170,7 +189,7 @@ fn run_one(scenario: &Scenario) -> Result<()> {
         .context("cannot start the scenario")
         .and_then(|child| {
             wait(child, scenario.limit)?;
-            Ok(())
+            Ok(fs::read_to_string(NOTES).unwrap_or_default())
         });
     clean_up()?;
     unmount_all()?;

@@ -30,7 +30,7 @@ pub enum Report {
         /// What was expected and what came.
         message: String,
     },
-    /// A line that the demo prints.
+    /// A line that the demo prints, or a figure of the scenario that passed last.
     Said {
         /// The line.
         line: String,

@@ -73,6 +73,7 @@ pub const ALL: &[Scenario] = &[
     scenario("loaders_cilium", 60, scenarios::loaders::cilium),
     scenario("loaders_damaged", 60, scenarios::loaders::damaged),
     scenario("packet_forms", 60, scenarios::packets::forms),
+    scenario("verifier_work", 60, scenarios::verifier::work),
     since(
         TCX,
         Below::Refusal(scenarios::local::tcx_is_refused),
@@ -116,11 +117,17 @@ pub const ALL: &[Scenario] = &[
     since(
         READING,
         Below::SeenIn("local_tc"),
-        scenario(
-            "by_hand_bpfman_then_grant",
-            120,
-            scenarios::by_hand::bpfman_then_grant,
-        ),
+        scenario("by_hand_tc", 120, scenarios::by_hand::tc),
+    ),
+    since(
+        TCX,
+        Below::SeenIn("local_tcx"),
+        scenario("by_hand_tcx", 120, scenarios::by_hand::tcx),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("by_hand_two_rings", 120, scenarios::by_hand::two_rings),
     ),
     since(
         READING,
@@ -130,10 +137,14 @@ pub const ALL: &[Scenario] = &[
     scenario("refusals_operator", 30, scenarios::refusals::operator),
     scenario("bad_input_local", 60, scenarios::bad_input::local),
     scenario("bad_input_daemon", 120, scenarios::bad_input::daemon),
-    scenario(
-        "bad_input_closed_pipe",
-        20,
-        scenarios::bad_input::closed_pipe,
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario(
+            "bad_input_closed_pipe",
+            60,
+            scenarios::bad_input::closed_pipe,
+        ),
     ),
 ];
 

@@ -162,7 +162,8 @@ impl Results {
                 self.print(&name, Err(&message), seconds);
                 self.seen.insert(name);
             }
-            Report::Said { .. } | Report::Done => {}
+            Report::Said { line } => println!("    {line}"),
+            Report::Done => {}
         }
     }
 

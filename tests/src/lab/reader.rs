@@ -1,6 +1,7 @@
 //! `dns-trace`, run as somebody who may nothing, and what it prints.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -38,6 +39,16 @@ pub fn unprivileged(group: Option<&str>, words: &[&str]) -> Command {
     sh::command(&line)
 }
 
+/// Lets everybody write into `/run/lab`, as into `/tmp`.
+///
+/// # Errors
+/// If the folder cannot be made.
+pub fn writable_lab() -> Result<()> {
+    fs::create_dir_all("/run/lab")?;
+    fs::set_permissions("/run/lab", fs::Permissions::from_mode(0o1777))?;
+    Ok(())
+}
+
 /// A running `dns-trace watch --output json`.
 #[derive(Debug)]
 pub struct Watch(Daemon);
@@ -57,11 +68,7 @@ impl Watch {
     /// # Errors
     /// If it ends instead.
     pub fn start(arguments: &[&str]) -> Result<Self> {
-        fs::create_dir_all("/run/lab")?;
-        fs::set_permissions(
-            "/run/lab",
-            std::os::unix::fs::PermissionsExt::from_mode(0o1777),
-        )?;
+        writable_lab()?;
         let mut words = vec![
             "dns-trace",
             "watch",

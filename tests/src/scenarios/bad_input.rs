@@ -1,11 +1,13 @@
 //! Bad input: one line with the remedy, the documented exit code, and nothing left behind.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::lab::ctl::{ctl, nothing_left, push};
+use crate::lab::daemon::Daemon;
+use crate::lab::names::{NameServers, ask};
 use crate::lab::net::{self, SERVER_DEVICE};
+use crate::lab::reader::{GROUP, unprivileged, writable_lab};
 use crate::lab::registry::{self, REGISTRY};
-use crate::lab::sh;
 
 /// Names of things that are not there.
 pub(crate) fn local() -> Result<()> {
@@ -105,13 +107,42 @@ pub(crate) fn daemon() -> Result<()> {
     nothing_left()
 }
 
-/// A closed pipe ends the reader without a word of complaint.
+/// A reader whose output nobody reads any more ends, well and without complaint.
 pub(crate) fn closed_pipe() -> Result<()> {
-    sh::run(&mut sh::command(&[
-        "sh",
-        "-c",
-        "dns-trace watch --help | true; dns-tracectl --help | true",
-    ]))?
+    net::create()?;
+    let _names = NameServers::start()?;
+    ctl(&[
+        "load",
+        "--local",
+        "--hook",
+        "tc",
+        "--iface",
+        SERVER_DEVICE,
+        "--netns",
+        "server",
+    ])?
     .ok()?;
-    Ok(())
+    writable_lab()?;
+    let line =
+        "{ dns-trace watch --output json --timeout 1s; echo $? > /run/lab/code; } | head -n 1";
+    let mut pipe = Daemon::start("pipe", &mut unprivileged(Some(GROUP), &["sh", "-c", line]))?
+        .ready(20, |d| Ok(d.stderr().contains("dns-trace: reading")))?;
+    // The first line ends `head`; the reader notices when it writes the next one.
+    for _ in 0..3 {
+        ask("www.example.test", "A", "NOERROR")?;
+    }
+    pipe.wait(10)?;
+    let code = std::fs::read_to_string("/run/lab/code")?;
+    ensure!(
+        code.trim() == "0",
+        "a reader with a closed pipe ended with {code}: {}",
+        pipe.stderr()
+    );
+    ensure!(
+        !pipe.stderr().contains("cannot"),
+        "a closed pipe is no error: {}",
+        pipe.stderr()
+    );
+    ctl(&["unload"])?.ok()?;
+    nothing_left()
 }

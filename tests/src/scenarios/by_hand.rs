@@ -1,7 +1,9 @@
 //! bpfman's own commands, typed by hand, and then `grant`.
 
-use anyhow::{Context, Result};
-use dns_trace_event::{PROG_TC_EGRESS, PROG_TC_INGRESS};
+use anyhow::{Context, Result, ensure};
+use dns_trace_event::{
+    BUNDLE_ROOT, DEFAULT_INSTANCE, PROG_TC_EGRESS, PROG_TC_INGRESS, PROG_TCX, RINGS_DIR,
+};
 
 use super::pipeline::look_up_and_compare;
 use crate::lab::ctl::{ctl, nothing_left, push};
@@ -10,38 +12,41 @@ use crate::lab::net::{self, SERVER_DEVICE};
 use crate::lab::registry;
 use crate::lab::sh::{self, sh};
 
+const TC: [(&str, &str); 2] = [(PROG_TC_INGRESS, "ingress"), (PROG_TC_EGRESS, "egress")];
+const TCX: [(&str, &str); 2] = [(PROG_TCX, "ingress"), (PROG_TCX, "egress")];
+
+/// Both programs in one request: they share their maps.
+pub(crate) fn tc() -> Result<()> {
+    bpfman_then_grant("tc", &[&[PROG_TC_INGRESS, PROG_TC_EGRESS]], TC)
+}
+
+/// One program, attached twice.
+pub(crate) fn tcx() -> Result<()> {
+    bpfman_then_grant("tcx", &[&[PROG_TCX]], TCX)
+}
+
+/// A request for each program: each has maps of its own, and the reader reads two rings. It is what
+/// the next bpfman does to every bundle.
+pub(crate) fn two_rings() -> Result<()> {
+    bpfman_then_grant("tc", &[&[PROG_TC_INGRESS], &[PROG_TC_EGRESS]], TC)
+}
+
 /// Loads and attaches with `bpfman`, grants, reads, and takes it all away.
-pub(crate) fn bpfman_then_grant() -> Result<()> {
+fn bpfman_then_grant(kind: &str, requests: &[&[&str]], attach: [(&str, &str); 2]) -> Result<()> {
     net::create()?;
     let _names = NameServers::start()?;
     let _registry = registry::start()?;
     let _bpfman = registry::bpfman()?;
     let image = push("by-hand")?;
-    let (ingress, egress) = (
-        format!("tc:{PROG_TC_INGRESS}"),
-        format!("tc:{PROG_TC_EGRESS}"),
-    );
-    let mut load = sh::command(&[
-        "bpfman",
-        "load",
-        "image",
-        "--image-url",
-        &image,
-        "--programs",
-        &ingress,
-        &egress,
-    ]);
-    load.args(["--application", "dns-trace"])
-        .env("SSL_CERT_FILE", registry::CA);
-    sh::run(&mut load)?.ok()?;
-    let mut ids = Vec::new();
-    for (program, direction) in [(PROG_TC_INGRESS, "ingress"), (PROG_TC_EGRESS, "egress")] {
-        let id = id_of(program)?;
+    for programs in requests {
+        load(kind, &image, programs)?;
+    }
+    for (program, direction) in attach {
         sh(&[
             "bpfman",
             "attach",
-            &id,
-            "tc",
+            &id_of(program)?,
+            kind,
             "--direction",
             direction,
             "--iface",
@@ -51,15 +56,36 @@ pub(crate) fn bpfman_then_grant() -> Result<()> {
             "--netns",
             &net::path("server"),
         ])?;
-        ids.push(id);
     }
     ctl(&["grant"])?.ok()?;
+    let rings = std::fs::read_dir(format!("{BUNDLE_ROOT}/{DEFAULT_INSTANCE}/{RINGS_DIR}"))?.count();
+    ensure!(
+        rings == requests.len(),
+        "{rings} rings after {} requests",
+        requests.len()
+    );
     look_up_and_compare(1)?;
     ctl(&["unload"])?.ok()?;
-    for id in ids {
-        sh(&["bpfman", "unload", &id])?;
+    for program in requests.concat() {
+        sh(&["bpfman", "unload", &id_of(program)?])?;
     }
     nothing_left()
+}
+
+fn load(kind: &str, image: &str, programs: &[&str]) -> Result<()> {
+    let mut load = sh::command(&[
+        "bpfman",
+        "load",
+        "image",
+        "--image-url",
+        image,
+        "--programs",
+    ]);
+    load.args(programs.iter().map(|program| format!("{kind}:{program}")))
+        .args(["--application", "dns-trace"])
+        .env("SSL_CERT_FILE", registry::CA);
+    sh::run(&mut load)?.ok()?;
+    Ok(())
 }
 
 /// Kernel id of a program, from bpfman's list.

@@ -9,3 +9,4 @@ pub(crate) mod packets;
 pub(crate) mod parts;
 pub(crate) mod pipeline;
 pub(crate) mod refusals;
+pub(crate) mod verifier;
