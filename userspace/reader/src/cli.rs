@@ -42,7 +42,8 @@ pub enum Command {
     /// Show lookups as they end.
     ///
     /// A lookup is a query with its response, a query without one (TIMEOUT), or a response whose
-    /// query was not seen (ORPHAN). Ends with a summary on standard error.
+    /// query was not seen (ORPHAN). Over TCP a message has the time of the segment that completes it,
+    /// and a zone transfer is one lookup. Ends with a summary on standard error.
     #[command(after_help = EXIT_CODES)]
     Watch(WatchArgs),
     /// Count lookups, time-outs and losses.

@@ -7,17 +7,21 @@ use std::io;
 use dns_trace_event::Stats;
 use serde::Serialize;
 
+use crate::tcp::TcpCounts;
+
 /// What became of what the reader took from the rings.
 ///
 /// ```text
-/// records                   = stale + undecodable + duplicates + tcp_segments + udp_messages
-/// udp_messages              = queries + responses + malformed
+/// records                   = stale + undecodable + duplicates + tcp.segments + udp_messages
+/// udp_messages + tcp.messages
+///                           = queries + responses + malformed
 /// queries                   = answered + retransmissions + timeouts + evicted + multicast + pending
-/// responses                 = answered + orphans + announcements
+/// responses                 = answered + orphans + announcements + axfr_messages
 /// lookups                   = answered + timeouts + evicted + multicast + orphans + announcements
 /// ```
 ///
-/// `pending` is only known at the end. `malformed` lines are shown but are no lookups.
+/// `pending` is only known at the end. `malformed` lines are shown but are no lookups. What becomes
+/// of TCP segments stands at [`TcpCounts`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Records taken from the rings.
@@ -28,11 +32,11 @@ pub struct Counts {
     pub undecodable: u64,
     /// Packets on a loopback device seen a second time, on the way in.
     pub duplicates: u64,
-    /// TCP segments, which are not decoded.
-    pub tcp_segments: u64,
+    /// TCP segments, and the messages in them.
+    pub tcp: TcpCounts,
     /// Datagrams.
     pub udp_messages: u64,
-    /// Datagrams that are no DNS message.
+    /// Datagrams, or messages of a stream, that are no DNS message.
     pub malformed: u64,
     /// Queries, the ones sent again included.
     pub queries: u64,
@@ -57,6 +61,11 @@ pub struct Counts {
     pub multicast: u64,
     /// Multicast responses that nobody asked for.
     pub announcements: u64,
+    /// Further responses to a query for a zone transfer, which has many (RFC 5936, section 2.2). They
+    /// are not shown.
+    pub axfr_messages: u64,
+    /// TCP lookups that follow a truncated answer to the same question over UDP.
+    pub retries_of_truncated: u64,
     /// Queries still pending at the end.
     pub pending: u64,
     /// Lookups and malformed packets that the filters let through.
@@ -149,14 +158,15 @@ impl fmt::Display for Summary {
             queries,
             responses,
             malformed,
-            tcp_segments,
+            tcp,
             ..
         } = self.reader;
+        let messages = udp_messages + tcp.messages;
         writeln!(
             f,
-            "{udp_messages} messages in {:.1} s: {queries} queries, {responses} responses, \
-             {malformed} malformed; {tcp_segments} TCP segments not decoded",
-            self.seconds,
+            "{messages} messages in {:.1} s: {queries} queries, {responses} responses, \
+             {malformed} malformed; {} of them in {} TCP segments",
+            self.seconds, tcp.messages, tcp.segments
         )?;
         let counts = &self.reader;
         write!(
@@ -171,6 +181,8 @@ impl fmt::Display for Summary {
             ("unanswered multicast", counts.multicast),
             ("announcements", counts.announcements),
             ("with a malformed answer", counts.malformed_answers),
+            ("after a truncated answer", counts.retries_of_truncated),
+            ("further messages of zone transfers", counts.axfr_messages),
         ] {
             if count > 0 {
                 write!(f, ", {count} {name}")?;
@@ -184,6 +196,14 @@ impl fmt::Display for Summary {
         write!(f, "lost:")?;
         for (i, (reason, count)) in self.kernel.lost().into_iter().enumerate() {
             write!(f, "{} {count} {reason}", if i == 0 { "" } else { "," })?;
+        }
+        for (reason, count) in tcp.given_up() {
+            if count > 0 {
+                write!(f, ", {count} {reason}")?;
+            }
+        }
+        if tcp.waiting > 0 {
+            write!(f, ", {} TCP segments waiting at the end", tcp.waiting)?;
         }
         write!(
             f,

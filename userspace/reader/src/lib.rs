@@ -2,7 +2,7 @@
 //!
 //! One room after the other, each knowing only those before it:
 //! [`bundle`] opens the maps that the operator handed over, [`ring`] drains them and sleeps,
-//! [`record`] checks a record, [`message`] decodes DNS, [`matcher`] finds the query to a response,
+//! [`record`] checks a record, [`tcp`] puts segments together, [`message`] decodes DNS, [`matcher`] finds the query to a response,
 //! [`lookup`] is what comes of it, [`filter`] and [`sink`] decide what is shown and how.
 //! [`pipeline`] ties them together; [`cli`] and [`commands`] are the command line.
 
@@ -21,3 +21,4 @@ pub mod pipeline;
 pub mod record;
 pub mod ring;
 pub mod sink;
+pub mod tcp;

@@ -46,9 +46,11 @@ impl Outcome {
 pub struct Lookup<'a> {
     /// How it ended.
     pub outcome: Outcome,
-    /// Boot time of the query, or of the response where there is no query; nanoseconds.
+    /// Boot time of the query, or of the response where there is no query; nanoseconds. Over TCP that
+    /// is the segment by which all of the message was there.
     pub time_ns: u64,
-    /// From the first query to the response by kernel time, nanoseconds.
+    /// From the first query to the response by kernel time, nanoseconds; over TCP from the segment
+    /// that completes the query to the one that completes the response.
     pub duration_ns: Option<u64>,
     /// Who asks.
     pub client: SocketAddr,
@@ -68,6 +70,8 @@ pub struct Lookup<'a> {
     pub retransmissions: u32,
     /// The record of query or response did not hold the whole message.
     pub truncated: bool,
+    /// Asked over TCP after a truncated answer over UDP, see `TC` of RFC 1035, section 4.1.1.
+    pub retry_of_truncated: bool,
     /// The message, unless [`Outcome::Malformed`].
     pub dns: Option<Dns<'a>>,
 }
@@ -151,6 +155,7 @@ impl<'a> Lookup<'a> {
             netns_cookie: tuple.netns_cookie,
             retransmissions: pending.retransmissions,
             truncated: facts.cut,
+            retry_of_truncated: facts.retry,
             dns: Some(Dns {
                 id: tuple.id,
                 opcode: Opcode::from_int(facts.opcode),
@@ -205,6 +210,7 @@ impl<'a> Lookup<'a> {
             netns_cookie: packet.netns_cookie,
             retransmissions: 0,
             truncated: packet.cut,
+            retry_of_truncated: false,
             dns: None,
         }
     }

@@ -69,6 +69,8 @@ pub struct Facts {
     pub opcode: u8,
     /// The record did not hold all of it.
     pub cut: bool,
+    /// It follows a truncated answer to the same question.
+    pub retry: bool,
 }
 
 /// A query that waits for its response.

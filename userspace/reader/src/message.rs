@@ -158,6 +158,25 @@ impl<'a> Decoded<'a> {
         self.message.header().qr()
     }
 
+    /// Whether the TC bit says that the answer is longer than the transport allows.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.message.header().tc()
+    }
+
+    /// Whether the question is for a zone transfer.
+    #[must_use]
+    pub const fn is_of_transfer(&self) -> bool {
+        matches!(self.qtype, Rtype::AXFR | Rtype::IXFR)
+    }
+
+    /// Whether a further message of a zone transfer can look like this: its question may be left out
+    /// (RFC 5936, section 2.2.1).
+    #[must_use]
+    pub fn may_be_of_transfer(&self) -> bool {
+        self.is_of_transfer() || !self.has_question()
+    }
+
     /// The opcode.
     #[must_use]
     pub fn opcode(&self) -> Opcode {

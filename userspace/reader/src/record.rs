@@ -142,6 +142,10 @@ pub struct Packet<'a> {
     pub source_port: u16,
     /// Destination port.
     pub destination_port: u16,
+    /// TCP sequence number of the first byte of payload, or of the SYN; 0 for UDP.
+    pub tcp_seq: u32,
+    /// Union of the contract's `TCP_*`; 0 for UDP.
+    pub tcp_flags: u8,
     /// Bytes of payload on the wire.
     pub wire_len: u32,
     /// The payload is shorter than on the wire, or the rest travels in later fragments.
@@ -193,6 +197,8 @@ impl<'a> Packet<'a> {
             destination: header.destination,
             source_port: header.source_port,
             destination_port: header.destination_port,
+            tcp_seq: header.tcp_seq,
+            tcp_flags: header.tcp_flags,
             wire_len: header.wire_len,
             cut: header.flags & (event::FLAG_TRUNCATED | event::FLAG_FRAGMENT) != 0,
             payload,

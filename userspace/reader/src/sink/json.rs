@@ -188,6 +188,8 @@ struct Own {
     hook: &'static str,
     retransmissions: u32,
     truncated: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    retry_of_truncated: bool,
     #[serde(skip_serializing_if = "is_zero")]
     netns_cookie: u64,
 }
@@ -225,6 +227,7 @@ impl<'a> Line<'a> {
                 hook: lookup.hook.name(),
                 retransmissions: lookup.retransmissions,
                 truncated: lookup.truncated,
+                retry_of_truncated: lookup.retry_of_truncated,
                 netns_cookie: lookup.netns_cookie,
             },
         }

@@ -72,7 +72,8 @@ impl<W: Write> StatsTicker<W> {
             )?;
         }
         self.lines += 1;
-        let lost: u64 = kernel.lost().iter().map(|(_, count)| count).sum();
+        let lost = kernel.lost().into_iter().chain(reader.tcp.given_up());
+        let lost: u64 = lost.map(|(_, count)| count).sum();
         writeln!(
             self.writer,
             "{seconds:>8.1} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8} {:>9} {:>8} {:>11} {lost:>8}",

@@ -227,6 +227,9 @@ impl fmt::Display for AnswerList<'_> {
         if self.0.retransmissions > 0 {
             write!(f, "[sent {} times] ", u64::from(self.0.retransmissions) + 1)?;
         }
+        if self.0.retry_of_truncated {
+            f.write_str("[after truncated answer] ")?;
+        }
         let Some(response) = self.0.dns.as_ref().and_then(|dns| dns.response) else {
             return Ok(());
         };

@@ -61,7 +61,12 @@ fn refused(root: &Path) -> String {
     let place = tempfile::tempdir_in("/tmp").unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = place.path().join("dns-trace");
-    fs::copy(assert_cmd::cargo::cargo_bin("dns-trace"), &binary).unwrap();
+    // By another process: were the copy open for writing here, a child that another test forks
+    // meanwhile would keep it so, and it could not be executed (ETXTBSY).
+    let mut copy = Std::new("cp");
+    copy.arg(assert_cmd::cargo::cargo_bin("dns-trace"))
+        .arg(&binary);
+    assert!(copy.status().unwrap().success());
     let mut command = Std::new(&binary);
     command.args(["watch", "--root"]).arg(root);
     if rustix::process::geteuid().is_root() {

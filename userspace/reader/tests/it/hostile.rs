@@ -16,6 +16,7 @@ use proptest::prelude::*;
 
 use crate::memory::{add_up, options};
 use crate::records::{Rec, query, response};
+use crate::streams::{Segment as _, framed};
 
 fn table(out: &mut Vec<u8>) -> TableSink<&mut Vec<u8>> {
     TableSink::new(
@@ -62,7 +63,7 @@ fn check_outputs(records: &[Vec<u8>]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn any_bytes_are_a_record_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
@@ -77,6 +78,23 @@ proptest! {
     ) {
         let rec = if reply { Rec::response(1, payload) } else { Rec::query(1, payload) };
         check_outputs(&[rec.bytes()]);
+    }
+
+    #[test]
+    fn any_segments_reach_the_sinks(
+        segments in prop::collection::vec(
+            (any::<bool>(), 0..100_u32, any::<u8>(), prop::collection::vec(any::<u8>(), 0..80)),
+            0..12,
+        ),
+    ) {
+        let records: Vec<_> = segments.into_iter().map(|(reply, seq, flags, mut payload)| {
+            if seq.is_multiple_of(2) {
+                payload = framed(&[&query(7, "a.example", Rtype::A)[..], &payload].concat());
+            }
+            let rec = if reply { Rec::response(1, payload) } else { Rec::query(1, payload) };
+            rec.segment(seq, flags).bytes()
+        }).collect();
+        check_outputs(&records);
     }
 
     #[test]

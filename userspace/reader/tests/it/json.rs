@@ -5,12 +5,14 @@ use dns_trace::pipeline::Pipeline;
 use dns_trace::sink::Sink;
 use dns_trace::sink::json::JsonSink;
 use dns_trace::sink::table::{Look, TableSink};
+use dns_trace_event::TCP_ACK;
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 use jiff::tz::TimeZone;
 
 use crate::memory::options;
 use crate::records::{Rec, query, response};
+use crate::streams::{Segment as _, framed};
 
 /// 2026-01-02T03:04:05Z as boot time zero would have it; the wall clock is replaced afterwards.
 fn lines(sink: &mut dyn Sink, records: &[Rec], now_ns: u64) {
@@ -31,6 +33,12 @@ fn records() -> Vec<Rec> {
     hostile.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 9, 0, 8, 7]);
     hostile.extend(b"\x1b[2J\"\xff\n");
     let answers = [[192, 0, 2, 1], [192, 0, 2, 2]];
+    let big = |id, addresses: &[[u8; 4]]| {
+        response(id, "big.example", Rtype::A, Rcode::NOERROR, addresses)
+    };
+    let mut truncated = big(4, &[]);
+    truncated[2] |= 2;
+    let tcp = |rec: Rec| rec.segment(1, TCP_ACK);
     vec![
         Rec::query(1_000_000, query(1, "www.example.com", Rtype::A)),
         Rec::response(
@@ -48,6 +56,13 @@ fn records() -> Vec<Rec> {
             response(9, "b.example", Rtype::MX, Rcode::NXDOMAIN, &[]),
         ),
         Rec::query(7_000_000, b"not dns".to_vec()),
+        Rec::query(8_000_000, query(4, "big.example", Rtype::A)),
+        Rec::response(8_100_000, truncated),
+        tcp(Rec::query(
+            8_200_000,
+            framed(&query(5, "big.example", Rtype::A)),
+        )),
+        tcp(Rec::response(9_700_000, framed(&big(5, &answers)))),
     ]
 }
 

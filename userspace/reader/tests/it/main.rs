@@ -12,3 +12,5 @@ mod memory;
 mod model;
 mod pipeline;
 mod records;
+mod streams;
+mod tcp;

@@ -18,6 +18,8 @@ pub(crate) struct Seen {
     pub(crate) duration_ns: Option<u64>,
     pub(crate) retransmissions: u32,
     pub(crate) error: Option<&'static str>,
+    pub(crate) truncated: bool,
+    pub(crate) retry: bool,
 }
 
 /// A sink that remembers.
@@ -33,6 +35,8 @@ impl Sink for Memory {
             duration_ns: lookup.duration_ns,
             retransmissions: lookup.retransmissions,
             error: lookup.error(),
+            truncated: lookup.truncated,
+            retry: lookup.retry_of_truncated,
         });
         Ok(())
     }
@@ -70,18 +74,19 @@ pub(crate) fn run(options: Options, records: &[Rec], now_ns: u64) -> (Vec<Seen>,
 
 /// The sums that the documentation of [`Counts`] promises.
 pub(crate) fn add_up(c: &Counts) {
-    let taken = c.stale + c.undecodable + c.duplicates + c.tcp_segments + c.udp_messages;
+    let taken = c.stale + c.undecodable + c.duplicates + c.tcp.segments + c.udp_messages;
     assert_eq!(c.records, taken, "{c:?}");
-    assert_eq!(
-        c.udp_messages,
-        c.queries + c.responses + c.malformed,
-        "{c:?}"
-    );
+    let messages = c.udp_messages + c.tcp.messages;
+    assert_eq!(messages, c.queries + c.responses + c.malformed, "{c:?}");
+    let tcp = &c.tcp;
+    let placed = tcp.used + tcp.empty + tcp.retransmitted;
+    let unplaced = tcp.no_start + tcp.dropped + tcp.waiting;
+    assert_eq!(tcp.segments, placed + unplaced, "{c:?}");
     let ended = c.answered + c.retransmissions + c.timeouts + c.evicted + c.multicast;
     assert_eq!(c.queries, ended + c.pending, "{c:?}");
     assert_eq!(
         c.responses,
-        c.answered + c.orphans + c.announcements,
+        c.answered + c.orphans + c.announcements + c.axfr_messages,
         "{c:?}"
     );
     let lookups = c.answered + c.timeouts + c.evicted + c.multicast + c.orphans + c.announcements;

@@ -134,6 +134,7 @@ fn real(matcher: &mut Matcher, now: u64, step: &Step, events: &mut Vec<Event>) {
                 flags: Flags::default(),
                 opcode: 0,
                 cut: false,
+                retry: false,
             };
             let name = wire(name);
             let question = Question {

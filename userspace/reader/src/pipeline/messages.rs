@@ -1,0 +1,246 @@
+//! From a decoded message to a lookup: matching, and the counter that every message ends in.
+
+use std::io;
+
+use super::held::{self, Held};
+use super::truncated::Truncated;
+use super::{PORT_LLMNR, PORT_MDNS};
+use crate::clock::WallClock;
+use crate::counts::Counts;
+use crate::filter::Filter;
+use crate::lookup::{Lookup, Outcome};
+use crate::matcher::{Facts, Matcher, Queried, Tuple};
+use crate::message::Decoded;
+use crate::record::{Packet, Transport};
+use crate::sink::Sink;
+use crate::tcp::Transfer;
+
+/// What is known of messages so far, and where lookups go.
+pub(super) struct Messages<'s> {
+    pub(super) matcher: Matcher,
+    pub(super) held: Held,
+    pub(super) truncated: Truncated,
+    pub(super) counts: Counts,
+    pub(super) output: Output<'s>,
+}
+
+impl Messages<'_> {
+    /// Time-outs only: what is held may not be let go while other rings have not been read so far.
+    pub(super) fn expire(&mut self, now_ns: u64) -> io::Result<()> {
+        while let Some(pending) = self.matcher.expire(now_ns) {
+            let outcome = unanswered(&pending.tuple, Outcome::Timeout);
+            self.show(&Lookup::unanswered(&pending, outcome))?;
+        }
+        Ok(())
+    }
+
+    /// Takes in a packet that holds one message: a datagram, or a message of a stream.
+    pub(super) fn message(
+        &mut self,
+        packet: &Packet<'_>,
+        transfer: &mut Transfer,
+    ) -> io::Result<()> {
+        let mdns = packet.source_port == PORT_MDNS || packet.destination_port == PORT_MDNS;
+        match Decoded::decode(packet.payload, mdns) {
+            Ok(message) if message.is_response() => self.response(packet, &message, transfer),
+            Ok(message) => self.query(packet, &message),
+            Err(error) => {
+                tracing::trace!(%error, "no DNS message");
+                self.counts.malformed += 1;
+                let from_server = packet.source_port < packet.destination_port;
+                let lookup = Lookup::malformed(packet, from_server);
+                self.output.show(&lookup, &mut self.counts)
+            }
+        }
+    }
+
+    fn query(&mut self, packet: &Packet<'_>, message: &Decoded<'_>) -> io::Result<()> {
+        self.counts.queries += 1;
+        let tuple = tuple(packet, message.id(), false);
+        if is_mdns_peer(packet) {
+            // Answered to everybody, without question and without id (RFC 6762, section 6).
+            let lookup = Lookup::alone(packet, &tuple, message, Outcome::Multicast);
+            return self.show(&lookup);
+        }
+        self.expire(packet.time_ns)?;
+        let question = message.question();
+        let facts = Facts {
+            time_ns: packet.time_ns,
+            destination: packet.destination,
+            hook: packet.hook,
+            direction: packet.direction,
+            flags: message.flags(),
+            opcode: message.opcode().to_int(),
+            cut: packet.cut,
+            retry: packet.transport == Transport::Tcp
+                && self.truncated.take(&tuple, &question, packet.time_ns),
+        };
+        match self.matcher.query(&tuple, &question, facts) {
+            Queried::Pending => {}
+            Queried::Retransmission => {
+                self.counts.retransmissions += 1;
+                return Ok(());
+            }
+            Queried::Evicted(pending) => {
+                let outcome = unanswered(&pending.tuple, Outcome::Evicted);
+                self.show(&Lookup::unanswered(&pending, outcome))?;
+            }
+        }
+        match self.held.take(&tuple, &question, packet.time_ns) {
+            Some(record) => self.released(&record),
+            None => Ok(()),
+        }
+    }
+
+    fn response(
+        &mut self,
+        packet: &Packet<'_>,
+        message: &Decoded<'_>,
+        transfer: &mut Transfer,
+    ) -> io::Result<()> {
+        self.counts.responses += 1;
+        self.expire(packet.time_ns)?;
+        let further = *transfer == Some(message.id()) && message.may_be_of_transfer();
+        if packet.transport == Transport::Tcp && message.is_of_transfer() {
+            *transfer = Some(message.id());
+        }
+        if self.answer(packet, message)? {
+            return Ok(());
+        }
+        if further {
+            self.counts.axfr_messages += 1;
+            return Ok(());
+        }
+        let tuple = tuple(packet, message.id(), true);
+        if self.held.hold(packet, &tuple, message) {
+            return Ok(());
+        }
+        self.show(&Lookup::alone(packet, &tuple, message, orphaned(packet)))
+    }
+
+    /// Shows the lookup that a response ends; `false` if its query is not pending.
+    fn answer(&mut self, packet: &Packet<'_>, message: &Decoded<'_>) -> io::Result<bool> {
+        if is_mdns_peer(packet) {
+            return Ok(false);
+        }
+        let tuple = tuple(packet, message.id(), true);
+        let question = message.question();
+        let question = message.has_question().then_some(&question);
+        let Some(pending) = self.matcher.response(&tuple, question) else {
+            return Ok(false);
+        };
+        if packet.transport == Transport::Udp && message.is_truncated() {
+            self.truncated.note(&pending, packet.time_ns);
+        }
+        self.show(&Lookup::answered(&pending, packet, message))?;
+        Ok(true)
+    }
+
+    /// A held response whose query has come.
+    fn released(&mut self, record: &held::Record) -> io::Result<()> {
+        let packet = record.packet();
+        match Decoded::decode(packet.payload, false) {
+            Ok(message) => self.answer(&packet, &message).map(drop),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// A held response whose query has not come.
+    pub(super) fn orphan(&mut self, record: &held::Record) -> io::Result<()> {
+        let packet = record.packet();
+        match Decoded::decode(packet.payload, false) {
+            Ok(message) => {
+                let tuple = tuple(&packet, message.id(), true);
+                self.show(&Lookup::alone(&packet, &tuple, &message, orphaned(&packet)))
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn show(&mut self, lookup: &Lookup<'_>) -> io::Result<()> {
+        let counts = &mut self.counts;
+        counts.lookups += 1;
+        counts.retries_of_truncated += u64::from(lookup.retry_of_truncated);
+        match lookup.outcome {
+            Outcome::Answered => {
+                counts.answered += 1;
+                counts.malformed_answers += u64::from(lookup.error().is_some());
+            }
+            Outcome::Timeout => counts.timeouts += 1,
+            Outcome::Orphan => counts.orphans += 1,
+            Outcome::Evicted => counts.evicted += 1,
+            Outcome::Multicast => counts.multicast += 1,
+            Outcome::Announcement => counts.announcements += 1,
+            Outcome::Malformed => {}
+        }
+        self.output.show(lookup, counts)
+    }
+}
+
+/// The end of the route: filter, limit, sink.
+pub(super) struct Output<'s> {
+    pub(super) sink: &'s mut dyn Sink,
+    pub(super) clock: WallClock,
+    pub(super) filter: Filter,
+    pub(super) left: Option<u64>,
+}
+
+impl Output<'_> {
+    fn show(&mut self, lookup: &Lookup<'_>, counts: &mut Counts) -> io::Result<()> {
+        if self.left == Some(0) || !self.filter.admits(lookup) {
+            return Ok(());
+        }
+        if let Some(left) = &mut self.left {
+            *left -= 1;
+        }
+        counts.shown += 1;
+        self.sink.lookup(lookup, self.clock)
+    }
+}
+
+/// Whom a message belongs to.
+fn tuple(packet: &Packet<'_>, id: u16, response: bool) -> Tuple {
+    let source = (packet.source, packet.source_port);
+    let destination = (packet.destination, packet.destination_port);
+    let (client, server) = if response {
+        (destination, source)
+    } else {
+        (source, destination)
+    };
+    // Asked of a group, answered by a member.
+    let group = matches!(server.1, PORT_MDNS | PORT_LLMNR) && packet.transport == Transport::Udp;
+    Tuple {
+        netns_cookie: packet.netns_cookie,
+        ifindex: packet.ifindex,
+        host_wide: packet.hook.host_wide(),
+        transport: packet.transport,
+        client: client.0,
+        client_port: client.1,
+        server: if group { [0; 16] } else { server.0 },
+        server_port: server.1,
+        id,
+    }
+}
+
+/// Between full mDNS implementations, which both use port 5353. A query from another port is a
+/// legacy one and is answered like any other (RFC 6762, section 6.7).
+const fn is_mdns_peer(packet: &Packet<'_>) -> bool {
+    packet.source_port == PORT_MDNS && packet.destination_port == PORT_MDNS
+}
+
+/// A query to a group that nobody answers is no error.
+fn unanswered(tuple: &Tuple, outcome: Outcome) -> Outcome {
+    if tuple.server == [0; 16] {
+        Outcome::Multicast
+    } else {
+        outcome
+    }
+}
+
+const fn orphaned(packet: &Packet<'_>) -> Outcome {
+    if packet.source_port == PORT_MDNS {
+        Outcome::Announcement
+    } else {
+        Outcome::Orphan
+    }
+}
