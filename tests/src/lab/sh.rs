@@ -19,6 +19,9 @@ pub fn log(text: &str) {
     }
 }
 
+/// Lines of a command's words that a message quotes.
+const LINES_SAID: usize = 8;
+
 /// What a command did.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -86,12 +89,16 @@ impl Outcome {
         Ok(self)
     }
 
-    fn said(&self) -> &str {
-        if self.stderr.trim().is_empty() {
+    /// The end of what it said: programs name the cause last, and the whole is in the console's log.
+    fn said(&self) -> String {
+        let said = if self.stderr.trim().is_empty() {
             self.stdout.trim()
         } else {
             self.stderr.trim()
-        }
+        };
+        let lines: Vec<&str> = said.lines().collect();
+        let from = lines.len().saturating_sub(LINES_SAID);
+        lines.get(from..).unwrap_or_default().join("\n")
     }
 }
 
