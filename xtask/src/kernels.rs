@@ -60,6 +60,9 @@ const SUITES: &[(&str, &str)] = &[
     ("debian", "trixie-backports"),
 ];
 
+/// Packages that make up a kernel, as far as a release has them.
+const PARTS: [&str; 4] = ["image", "binary", "modules", "base"];
+
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// An unpacked kernel package.
@@ -103,7 +106,6 @@ impl Kernel {
                 self.download(&folder)
             })?;
         }
-        let image = only_entry(&folder.join("boot"), "vmlinuz-")?;
         let modules = [folder.join("lib/modules"), folder.join("usr/lib/modules")];
         let modules = modules.iter().find(|m| m.is_dir()).with_context(|| {
             format!(
@@ -111,33 +113,45 @@ impl Kernel {
                 folder.display()
             )
         })?;
-        Ok(Fetched {
-            image,
-            modules: only_entry(modules, "")?,
-        })
+        let modules = only_entry(modules, "")?;
+        let beside = modules.join("vmlinuz");
+        let image = if beside.is_file() {
+            beside
+        } else {
+            only_entry(&folder.join("boot"), "vmlinuz-")?
+        };
+        Ok(Fetched { image, modules })
     }
 
     fn download(&self, folder: &Path) -> Result<()> {
         let apt = Apt::prepare()?;
-        let names = cmd::output(apt.command("apt-cache").args(["pkgnames", "linux-image-"]))?;
+        let names = cmd::output(apt.command("apt-cache").args(["pkgnames", "linux-"]))?;
         let name = names
             .lines()
             .filter(|name| matches(self.pattern, name))
             .max_by(|a, b| compare_versions(a, b))
             .with_context(|| format!("Debian's archive has no package {}", self.pattern))?;
+        let release = name.trim_start_matches("linux-image-");
+        // From 7.3 on the package is empty and depends on those that hold kernel and modules.
+        let parts = PARTS.map(|part| format!("linux-{part}-{release}"));
+        let parts = parts
+            .iter()
+            .filter(|part| names.lines().any(|name| name == *part));
         let parent = folder.parent().context("the cache has no parent")?;
         fs::create_dir_all(parent)?;
         let work = tempfile::Builder::new()
             .prefix("fetch-")
             .tempdir_in(parent)?;
-        cmd::output(
-            apt.command("apt-get")
-                .args(["-q", "download", name])
-                .current_dir(work.path()),
-        )?;
-        let package = only_entry(work.path(), "linux-image-")?;
         let tree = work.path().join("tree");
-        cmd::output(Command::new("dpkg").arg("-x").arg(&package).arg(&tree))?;
+        for part in parts {
+            cmd::output(
+                apt.command("apt-get")
+                    .args(["-q", "download", part])
+                    .current_dir(work.path()),
+            )?;
+            let package = only_entry(work.path(), &format!("{part}_"))?;
+            cmd::output(Command::new("dpkg").arg("-x").arg(&package).arg(&tree))?;
+        }
         // Renamed at the end, so that an interrupted run leaves nothing half-done under the name.
         fs::rename(&tree, folder).with_context(|| format!("cannot create {}", folder.display()))
     }
