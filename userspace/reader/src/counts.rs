@@ -162,11 +162,17 @@ impl fmt::Display for Summary {
             ..
         } = self.reader;
         let messages = udp_messages + tcp.messages;
+        write!(f, "{messages} messages in {:.1} s", self.seconds)?;
+        if tcp.segments > 0 {
+            write!(
+                f,
+                " ({} of them in {} TCP segments)",
+                tcp.messages, tcp.segments
+            )?;
+        }
         writeln!(
             f,
-            "{messages} messages in {:.1} s: {queries} queries, {responses} responses, \
-             {malformed} malformed; {} of them in {} TCP segments",
-            self.seconds, tcp.messages, tcp.segments
+            ": {queries} queries, {responses} responses, {malformed} malformed"
         )?;
         let counts = &self.reader;
         write!(
@@ -202,8 +208,13 @@ impl fmt::Display for Summary {
                 write!(f, ", {count} {reason}")?;
             }
         }
-        if tcp.waiting > 0 {
-            write!(f, ", {} TCP segments waiting at the end", tcp.waiting)?;
+        for (what, count) in [
+            ("TCP segments waiting", tcp.waiting),
+            ("TCP messages unfinished", tcp.unfinished),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what} at the end")?;
+            }
         }
         write!(
             f,

@@ -96,10 +96,14 @@ impl Streams {
         }
     }
 
-    /// The counters.
+    /// The counters, `unfinished` as of now; looks at every stream.
     #[must_use]
-    pub const fn counts(&self) -> TcpCounts {
-        self.counts
+    pub fn counts(&self) -> TcpCounts {
+        let inside = self.halves.iter().filter(|(_, half)| half.is_inside());
+        TcpCounts {
+            unfinished: inside.count() as u64,
+            ..self.counts
+        }
     }
 
     /// Bytes kept for all streams, beside a fixed number for each.

@@ -9,6 +9,8 @@ use crate::record::Packet;
 
 /// Most responses held; one more is an orphan at once.
 const HELD_MAX: usize = 1024;
+/// Most bytes of them; a message over TCP may have 64 KiB.
+const BYTES_MAX: usize = 4 << 20;
 
 /// A response kept with its payload.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ impl Record {
 #[derive(Debug)]
 pub(super) struct Held {
     records: VecDeque<Record>,
+    bytes: usize,
     hold_ns: u64,
 }
 
@@ -42,6 +45,7 @@ impl Held {
     pub(super) const fn new(hold_ns: u64) -> Self {
         Self {
             records: VecDeque::new(),
+            bytes: 0,
             hold_ns,
         }
     }
@@ -53,9 +57,12 @@ impl Held {
         tuple: &Tuple,
         message: &Decoded<'_>,
     ) -> bool {
-        if self.hold_ns == 0 || self.records.len() >= HELD_MAX || !message.has_question() {
+        let bytes = self.bytes + packet.payload.len();
+        let full = self.records.len() >= HELD_MAX || bytes > BYTES_MAX;
+        if self.hold_ns == 0 || full || !message.has_question() {
             return false;
         }
+        self.bytes = bytes;
         let question = message.question();
         self.records.push_back(Record {
             packet: Packet {
@@ -86,7 +93,8 @@ impl Held {
             };
             record.packet.time_ns >= time_ns && record.tuple == *tuple && held == *question
         })?;
-        self.records.remove(at)
+        let record = self.records.remove(at);
+        self.release(record)
     }
 
     /// Takes out a response that has been held long enough at `now_ns`.
@@ -94,7 +102,13 @@ impl Held {
         if self.next_due()? > now_ns {
             return None;
         }
-        self.records.pop_front()
+        let record = self.records.pop_front();
+        self.release(record)
+    }
+
+    fn release(&mut self, record: Option<Record>) -> Option<Record> {
+        self.bytes -= record.as_ref().map_or(0, |record| record.payload.len());
+        record
     }
 
     /// Boot time at which the next one has been held long enough.

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// segments = used + empty + retransmitted + no_start + dropped + waiting
 /// ```
 ///
-/// `waiting` is only known at the end. The `given_up_*` count stretches of a stream from which
+/// `waiting` and `unfinished` are only known at the end. The `given_up_*` count stretches of a stream from which
 /// messages may be missing: how many, nobody can know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TcpCounts {
@@ -30,6 +30,8 @@ pub struct TcpCounts {
     pub messages: u64,
     /// Messages of which bytes are missing, reported as truncated.
     pub truncated: u64,
+    /// Messages of which more is to come.
+    pub unfinished: u64,
     /// Given up: bytes between two segments that never came, or more missing at the end of a record
     /// than the message that began in it has.
     pub given_up_gap: u64,

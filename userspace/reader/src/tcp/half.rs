@@ -91,6 +91,11 @@ impl Half {
         self.state == State::Lost
     }
 
+    /// Whether a message has begun and not ended.
+    pub(super) const fn is_inside(&self) -> bool {
+        self.framer.is_inside()
+    }
+
     /// Whether a SYN with this first byte opens the stream that is here already.
     pub(super) fn starts_at(&self, start: u32) -> bool {
         self.start == start && self.state != State::Lost

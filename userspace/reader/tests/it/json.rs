@@ -1,16 +1,17 @@
 //! JSON lines and the table, character by character.
 
+use dns_trace::counts::{KernelCounts, Summary};
 use dns_trace::interface::Interfaces;
 use dns_trace::pipeline::Pipeline;
 use dns_trace::sink::Sink;
 use dns_trace::sink::json::JsonSink;
 use dns_trace::sink::table::{Look, TableSink};
-use dns_trace_event::TCP_ACK;
+use dns_trace_event::{TCP_ACK, TCP_RST};
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 use jiff::tz::TimeZone;
 
-use crate::memory::options;
+use crate::memory::{options, run};
 use crate::records::{Rec, query, response};
 use crate::streams::{Segment as _, framed};
 
@@ -87,6 +88,21 @@ fn table() {
     lines(&mut sink, &records(), 6_000_000_000);
     drop(sink);
     insta::assert_snapshot!(String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn summary() {
+    let mut records = records();
+    // A segment that begins no message.
+    records.push(Rec::query(9_800_000, vec![1, 2, 3]).segment(9000, TCP_RST | TCP_ACK));
+    records.push(Rec::query(9_900_000, vec![1, 2, 3]).segment(9000, TCP_ACK));
+    let (_, reader) = run(options(), &records, 10_000_000);
+    let summary = Summary {
+        reader,
+        kernel: KernelCounts::default(),
+        seconds: 1.25,
+    };
+    insta::assert_snapshot!(summary.to_string());
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Lookups over TCP, from segments to outcomes, and the bounds of the reassembler.
 
+use dns_trace::pipeline::Pipeline;
 use dns_trace::tcp::Streams;
 use dns_trace_event::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN};
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 
-use crate::memory::{Seen, options, run};
+use crate::memory::{Memory, Seen, options, run};
 use crate::records::{CLIENT, Rec, SERVER, query, response};
 use crate::streams::{self, Segment as _, framed, piece, syn};
 
@@ -71,6 +72,52 @@ fn a_whole_connection_is_its_lookups() {
     assert_eq!((tcp.segments, tcp.used, tcp.empty), (10, 6, 4));
     assert_eq!((tcp.messages, counts.queries, counts.responses), (4, 2, 2));
     assert!(tcp.given_up().iter().all(|(_, number)| *number == 0));
+}
+
+#[test]
+fn data_may_come_with_the_syn() {
+    // TCP Fast Open (RFC 7413): the server may not take it, then it is sent again.
+    let a = question(1, "a.example");
+    let records = [
+        up(0, 99, &a).segment(99, TCP_SYN),
+        up(1, 100, &a),
+        up(2, 100 + a.len() as u32, &question(2, "b.example")[..10]),
+    ];
+    let (_, counts) = run(options(), &records, MS);
+    assert_eq!((counts.queries, counts.tcp.retransmitted), (1, 1));
+    assert_eq!((counts.tcp.used, counts.tcp.unfinished), (2, 1));
+}
+
+#[test]
+fn with_several_rings_a_long_response_waits_for_its_query() {
+    let mut options = options();
+    options.hold_ns = 200 * MS;
+    let mut reply = response(7, "a.example", Rtype::A, Rcode::NOERROR, &[[192, 0, 2, 1]]);
+    reply.resize(60_000, 0);
+    let reply = framed(&reply);
+    let at = |i: usize| (i * 4000, ((i + 1) * 4000).min(reply.len()));
+    let one = |port: u16| {
+        let segments = (0..=15).map(&at);
+        let down = |(from, to): (usize, usize)| {
+            let rec = down(10, 1 + from as u32, &reply[from..to]);
+            rec.with(|header| header.destination_port = port)
+        };
+        segments.map(down).collect::<Vec<_>>()
+    };
+    let ask = up(5, 1, &question(7, "a.example"));
+    let (seen, _) = run(options.clone(), &[one(40000), vec![ask]].concat(), 0);
+    assert_eq!(outcomes(&seen), [("Answered", "a.example")]);
+    assert_eq!(seen[0].duration_ns, Some(5 * MS));
+    // 4 MiB hold 69 of them; the others are orphans at once.
+    let many: Vec<Rec> = (1..=80).flat_map(one).collect();
+    let (seen, counts) = run(options.clone(), &many, 10 * MS);
+    assert_eq!((seen.len(), counts.orphans), (80, 80));
+    let mut memory = Memory::default();
+    let mut pipeline = Pipeline::new(options, &mut memory);
+    for record in &many {
+        pipeline.record(&record.bytes(), None).unwrap();
+    }
+    assert_eq!(pipeline.counts().orphans, 80 - 69);
 }
 
 #[test]
