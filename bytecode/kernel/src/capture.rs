@@ -85,11 +85,12 @@ fn record<S: Source, const CLASS: u32>(
     }
     if len != 0 {
         // The verifier wants to see 1..=CLASS at the call and has forgotten what it learned from
-        // the comparisons before.
-        let bound = bounded(len);
+        // the comparisons before. Of a comparison with 0 it learns no lower bound before 6.8,
+        // hence one less, and one more again.
+        let less_one = bounded(len.wrapping_sub(1));
         // SAFETY: the record has CLASS bytes behind its header.
         let destination = unsafe { room.byte_add(HEADER) };
-        if bound == 0 || bound > CLASS || !source.copy(payload.offset, destination, bound) {
+        if less_one >= CLASS || !source.copy(payload.offset, destination, less_one + 1) {
             // SAFETY: the reservation is given back.
             unsafe { bpf_ringbuf_discard(room, BPF_RB_NO_WAKEUP.into()) };
             return Outcome::Unreadable;

@@ -60,7 +60,7 @@ pub fn dns_xdp(context: XdpContext) -> u32 {
 
 /// Tracepoint `net:net_dev_queue` (`TP_PROTO(struct sk_buff *skb)`): a packet enters the queue of a
 /// device, in any network namespace; Linux 5.8.
-#[tracepoint]
+#[tracepoint(category = "net", name = "net_dev_queue")]
 pub fn dns_dev_queue(context: TracePointContext) -> u32 {
     hook::tracepoint(&context, event::HOOK_DEV_QUEUE, event::DIRECTION_EGRESS);
     0
@@ -68,7 +68,7 @@ pub fn dns_dev_queue(context: TracePointContext) -> u32 {
 
 /// Tracepoint `net:netif_receive_skb` (`TP_PROTO(struct sk_buff *skb)`): a packet leaves a driver
 /// for the network stack, in any network namespace; Linux 5.8.
-#[tracepoint]
+#[tracepoint(category = "net", name = "netif_receive_skb")]
 pub fn dns_receive_skb(context: TracePointContext) -> u32 {
     hook::tracepoint(&context, event::HOOK_RECEIVE_SKB, event::DIRECTION_INGRESS);
     0
