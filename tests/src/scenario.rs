@@ -95,6 +95,11 @@ pub const ALL: &[Scenario] = &[
         scenario("local_tracepoint", 90, scenarios::local::tracepoint),
     ),
     since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("tcp_lookups", 90, scenarios::tcp::lookups),
+    ),
+    since(
         TCX,
         Below::SeenIn("local_tcx"),
         scenario("pipeline_tcx", 120, scenarios::pipeline::tcx),

@@ -24,6 +24,14 @@ text IN TXT \"v=spf1 -all\" \"second; string\"
 *.wild IN A 192.0.2.99
 ";
 
+/// Strings of 250 bytes in the TXT record of `long.example.test`: too long for a datagram.
+const LONG: usize = 12;
+
+fn zone() -> String {
+    let string = format!(" \"{}\"", "x".repeat(250));
+    format!("{ZONE}long IN TXT{}\n", string.repeat(LONG))
+}
+
 /// `broken.test` is configured but has no file: nsd answers SERVFAIL for it. Names outside both
 /// zones are REFUSED.
 const CONFIG: &str = "\
@@ -64,7 +72,7 @@ impl NameServers {
     /// If one does not come up.
     pub fn start() -> Result<Self> {
         fs::create_dir_all("/run/lab")?;
-        fs::write("/run/lab/example.test.zone", ZONE)?;
+        fs::write("/run/lab/example.test.zone", zone())?;
         fs::write("/run/lab/nsd.conf", CONFIG)?;
         let nsd = Daemon::start(
             "nsd",
@@ -106,20 +114,18 @@ fn listens_on(pid: u32, address: &str) -> bool {
 /// # Errors
 /// If dig cannot be started. What it exits with is for the caller to judge.
 pub fn dig(server: &str, name: &str, kind: &str) -> Result<Outcome> {
+    dig_with(server, &[name, kind, "+notcp", "+nocookie"])
+}
+
+/// Asks once, without retry, and with more of dig's words.
+///
+/// # Errors
+/// If dig cannot be started. What it exits with is for the caller to judge.
+pub fn dig_with(server: &str, words: &[&str]) -> Result<Outcome> {
     let at = format!("@{server}");
-    net::run(
-        "client",
-        &[
-            "dig",
-            &at,
-            name,
-            kind,
-            "+tries=1",
-            "+time=2",
-            "+notcp",
-            "+nocookie",
-        ],
-    )
+    let mut line = vec!["dig", &at, "+tries=1", "+time=2"];
+    line.extend(words);
+    net::run("client", &line)
 }
 
 /// Asks the name server over IPv4 and insists on a status such as `NOERROR`.

@@ -9,4 +9,5 @@ pub(crate) mod packets;
 pub(crate) mod parts;
 pub(crate) mod pipeline;
 pub(crate) mod refusals;
+pub(crate) mod tcp;
 pub(crate) mod verifier;
