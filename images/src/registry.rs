@@ -71,7 +71,9 @@ impl Registry {
         if let Some(pem) = &pem {
             let certificates =
                 reqwest::Certificate::from_pem_bundle(pem).map_err(|e| cannot(&e))?;
-            http = http.tls_certs_merge(certificates);
+            // Alone, as curl's --cacert: the host's authorities may be missing, which the library
+            // answers with a panic.
+            http = http.tls_certs_only(certificates);
         }
         let (protocol, scheme) = match transport {
             Transport::PlainHttp => (ClientProtocol::Http, "http"),
@@ -82,7 +84,7 @@ impl Registry {
             use_monolithic_push: true,
             connect_timeout: Some(CONNECT_LIMIT),
             read_timeout: Some(READ_LIMIT),
-            extra_root_certificates: pem
+            tls_certs_only: pem
                 .into_iter()
                 .map(|data| Certificate {
                     encoding: CertificateEncoding::Pem,

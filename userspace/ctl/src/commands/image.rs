@@ -62,7 +62,7 @@ struct ObjectArgs {
 /// How to reach a registry.
 #[derive(Debug, clap::Args)]
 struct RegistryArgs {
-    /// Trust the CA certificates in this PEM file too
+    /// Trust the CA certificates in this PEM file, and no others
     #[arg(long, value_name = "FILE", conflicts_with = "plain_http")]
     ca_file: Option<PathBuf>,
     /// Speak HTTP without TLS; credentials travel in the clear

@@ -58,7 +58,7 @@ pub(crate) struct Args {
         help_heading = "Where the programs come from"
     )]
     pub(crate) password_stdin: bool,
-    /// With --local: trust the CA certificates in this PEM file too
+    /// With --local: trust the CA certificates in this PEM file, and no others
     #[arg(long, value_name = "FILE", requires_all = ["local", "image"], conflicts_with = "plain_http", help_heading = "Where the programs come from")]
     pub(crate) ca_file: Option<PathBuf>,
     /// With --local: speak HTTP without TLS to the registry
