@@ -97,6 +97,16 @@ pub const ALL: &[Scenario] = &[
     since(
         READING,
         Below::SeenIn("local_tc"),
+        scenario("doctor_verdicts", 60, scenarios::doctor::verdicts),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("rate_exact", 90, scenarios::rate::exact),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
         scenario("tcp_lookups", 90, scenarios::tcp::lookups),
     ),
     since(

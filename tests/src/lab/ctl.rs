@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use dns_trace_event::{BUNDLE_ROOT, CAPTURE_PROGRAMS, OBJECT_NAME};
 use serde_json::Value;
 
+use super::net::SERVER_DEVICE;
 use super::registry::{CA, REGISTRY};
 use super::sh::{self, Outcome, sh};
 
@@ -16,6 +17,30 @@ use super::sh::{self, Outcome, sh};
 /// If it cannot be started.
 pub fn ctl(words: &[&str]) -> Result<Outcome> {
     sh::run(sh::command(&["dns-tracectl"]).args(words))
+}
+
+/// Runs `dns-tracectl load` at the server's device, with more of its words.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn load_at_server(words: &[&str]) -> Result<Outcome> {
+    let mut line = vec!["load", "--iface", SERVER_DEVICE, "--netns", "server"];
+    line.extend(words);
+    ctl(&line)
+}
+
+/// The same with a kind of hook; the tracepoints take no device.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn load_hook(hook: &str, words: &[&str]) -> Result<Outcome> {
+    let mut line = vec!["--hook", hook];
+    line.extend(words);
+    if hook == "tracepoint" {
+        line.insert(0, "load");
+        return ctl(&line);
+    }
+    load_at_server(&line)
 }
 
 /// Pushes the image to the test's registry and returns its reference.

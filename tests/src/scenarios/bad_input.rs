@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::lab::ctl::{ctl, nothing_left, push};
+use crate::lab::ctl::{ctl, load_hook, nothing_left, push};
 use crate::lab::daemon::Daemon;
 use crate::lab::names::{NameServers, ask};
 use crate::lab::net::{self, SERVER_DEVICE};
@@ -111,17 +111,7 @@ pub(crate) fn daemon() -> Result<()> {
 pub(crate) fn closed_pipe() -> Result<()> {
     net::create()?;
     let _names = NameServers::start()?;
-    ctl(&[
-        "load",
-        "--local",
-        "--hook",
-        "tc",
-        "--iface",
-        SERVER_DEVICE,
-        "--netns",
-        "server",
-    ])?
-    .ok()?;
+    load_hook("tc", &["--local"])?.ok()?;
     writable_lab()?;
     let line =
         "{ dns-trace watch --output json --timeout 1s; echo $? > /run/lab/code; } | head -n 1";

@@ -3,67 +3,35 @@
 use anyhow::{Result, ensure};
 
 use super::pipeline::look_up_and_compare;
-use crate::lab::ctl::{ctl, nothing_left};
+use crate::lab::ctl::{ctl, load_hook, nothing_left};
 use crate::lab::names::NameServers;
-use crate::lab::net::{self, SERVER_DEVICE};
+use crate::lab::net;
 use crate::lab::reader::{GROUP, unprivileged};
 use crate::lab::sh;
 
 pub(crate) fn tcx() -> Result<()> {
-    load_and_compare(
-        &[
-            "--hook",
-            "tcx",
-            "--iface",
-            SERVER_DEVICE,
-            "--netns",
-            "server",
-        ],
-        1,
-    )
+    load_and_compare("tcx", 1)
 }
 
 pub(crate) fn tc() -> Result<()> {
-    load_and_compare(
-        &[
-            "--hook",
-            "tc",
-            "--iface",
-            SERVER_DEVICE,
-            "--netns",
-            "server",
-        ],
-        1,
-    )
+    load_and_compare("tc", 1)
 }
 
 pub(crate) fn xdp() -> Result<()> {
-    load_and_compare(
-        &[
-            "--hook",
-            "xdp",
-            "--iface",
-            SERVER_DEVICE,
-            "--netns",
-            "server",
-        ],
-        1,
-    )
+    load_and_compare("xdp", 1)
 }
 
 pub(crate) fn tracepoint() -> Result<()> {
-    load_and_compare(&["--hook", "tracepoint"], 2)
+    load_and_compare("tracepoint", 2)
 }
 
 /// Loads twice, since doing so again is not an error and changes nothing; unloads twice, since
 /// then there is nothing to unload.
-fn load_and_compare(place: &[&str], views: u64) -> Result<()> {
+fn load_and_compare(hook: &str, views: u64) -> Result<()> {
     net::create()?;
     let _names = NameServers::start()?;
-    let mut load = vec!["load", "--local"];
-    load.extend(place);
-    ctl(&load)?.ok()?;
-    ctl(&load)?.ok()?;
+    load_hook(hook, &["--local"])?.ok()?;
+    load_hook(hook, &["--local"])?.ok()?;
     ctl(&["status"])?.ok()?;
     look_up_and_compare(views)?;
     ctl(&["unload"])?.ok()?;
@@ -75,34 +43,16 @@ fn load_and_compare(place: &[&str], views: u64) -> Result<()> {
 /// Below 6.6 there is no TCX: the load says so and leaves nothing.
 pub(crate) fn tcx_is_refused() -> Result<()> {
     net::create()?;
-    let load = [
-        "load",
-        "--local",
-        "--hook",
-        "tcx",
-        "--iface",
-        SERVER_DEVICE,
-        "--netns",
-        "server",
-    ];
-    ctl(&load)?.exits(7)?.refuses(&["tcx", "6.6"])?;
+    load_hook("tcx", &["--local"])?
+        .exits(7)?
+        .refuses(&["tcx", "6.6"])?;
     nothing_left()
 }
 
 /// Below 5.19 the kernel refuses bpf() to everybody else: the reader says so.
 pub(crate) fn reading_is_refused() -> Result<()> {
     net::create()?;
-    ctl(&[
-        "load",
-        "--local",
-        "--hook",
-        "tc",
-        "--iface",
-        SERVER_DEVICE,
-        "--netns",
-        "server",
-    ])?
-    .ok()?;
+    load_hook("tc", &["--local"])?.ok()?;
     let watch = sh::run(&mut unprivileged(Some(GROUP), &["dns-trace", "watch"]))?;
     let refused = watch.exits(7)?.refuses(&["5.19"])?;
     ensure!(

@@ -3,11 +3,13 @@
 pub(crate) mod bad_input;
 pub(crate) mod boot;
 pub(crate) mod by_hand;
+pub(crate) mod doctor;
 pub(crate) mod loaders;
 pub(crate) mod local;
 pub(crate) mod packets;
 pub(crate) mod parts;
 pub(crate) mod pipeline;
+pub(crate) mod rate;
 pub(crate) mod refusals;
 pub(crate) mod tcp;
 pub(crate) mod verifier;

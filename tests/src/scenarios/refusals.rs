@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 
-use crate::lab::ctl::{ctl, nothing_left};
-use crate::lab::net::{self, SERVER_DEVICE};
+use crate::lab::ctl::{ctl, load_hook, nothing_left};
+use crate::lab::net;
 use crate::lab::reader::{GROUP, Watch, unprivileged};
 use crate::lab::sh;
 
@@ -14,17 +14,7 @@ pub(crate) fn reader() -> Result<()> {
     watch(Some(GROUP))?
         .exits(3)?
         .refuses(&["not loaded", "dns-tracectl load"])?;
-    ctl(&[
-        "load",
-        "--local",
-        "--hook",
-        "tc",
-        "--iface",
-        SERVER_DEVICE,
-        "--netns",
-        "server",
-    ])?
-    .ok()?;
+    load_hook("tc", &["--local"])?.ok()?;
     watch(None)?
         .exits(4)?
         .refuses(&["permission denied", "usermod -aG dns-trace"])?;

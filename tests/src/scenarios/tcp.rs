@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use crate::lab::ctl::{ctl, nothing_left};
+use crate::lab::ctl::{ctl, load_at_server, nothing_left};
 use crate::lab::names::{NameServers, dig_with};
-use crate::lab::net::{self, SERVER, SERVER_DEVICE};
+use crate::lab::net::{self, SERVER};
 use crate::lab::reader::Watch;
 
 /// Two lookups in one connection, one in another, and one that begins as a datagram, is answered
@@ -13,15 +13,7 @@ use crate::lab::reader::Watch;
 pub(crate) fn lookups() -> Result<()> {
     net::create()?;
     let _names = NameServers::start()?;
-    ctl(&[
-        "load",
-        "--local",
-        "--iface",
-        SERVER_DEVICE,
-        "--netns",
-        "server",
-    ])?
-    .ok()?;
+    load_at_server(&["--local"])?.ok()?;
     let watch = Watch::start(&[])?;
     let questions: [&[&str]; 3] = [
         &[

@@ -1,0 +1,118 @@
+//! Many lookups: as many are reported as were asked, and the reader stays small and idle when idle.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::init::note;
+use crate::lab::ctl::{ctl, load_at_server, nothing_left};
+use crate::lab::names::NameServers;
+use crate::lab::net::{self, SERVER};
+use crate::lab::reader::Watch;
+
+/// Queries a second; an emulated machine does no more without strain.
+const RATE: &str = "400";
+const SECONDS: &str = "5";
+/// Anonymous memory that the reader may use, KiB; the pages of the ring are the kernel's.
+const MEMORY: u64 = 20 << 10;
+/// CPU time that an idle reader may use in [`IDLE`], in ticks of 10 ms. One tick is the least that
+/// can be told.
+const IDLE_TICKS: u64 = 1;
+const IDLE: Duration = Duration::from_secs(6);
+
+/// Sent = reported + counted lost, exactly.
+pub(crate) fn exact() -> Result<()> {
+    net::create()?;
+    let _names = NameServers::start()?;
+    load_at_server(&["--local"])?.ok()?;
+    let mut watch = Watch::start(&[])?;
+    fs::write(
+        "/run/lab/questions",
+        "www.example.test A\nwww.example.test AAAA\nnowhere.example.test A\n",
+    )?;
+    let line = [
+        "dnsperf",
+        "-s",
+        SERVER.0,
+        "-d",
+        "/run/lab/questions",
+        "-Q",
+        RATE,
+        "-l",
+        SECONDS,
+        "-c",
+        "4",
+    ];
+    let outcome = net::run("client", &line)?.ok()?;
+    let (sent, completed) = (
+        number(&outcome.stdout, "Queries sent:")?,
+        number(&outcome.stdout, "Queries completed:")?,
+    );
+    let pid = watch.daemon().pid();
+    let before = ticks(pid)?;
+    std::thread::sleep(IDLE);
+    let idle = ticks(pid)? - before;
+    let memory = anonymous(pid)?;
+    let seen = watch.stop()?;
+    seen.counts(&[
+        ("reader/queries", sent),
+        ("reader/responses", completed),
+        ("reader/answered", completed),
+        ("reader/orphans", 0),
+        ("reader/malformed", 0),
+        ("kernel/submitted", sent + completed),
+        ("kernel/ring_full", 0),
+        ("kernel/malformed", 0),
+        ("kernel/unreadable", 0),
+    ])?;
+    ensure!(
+        seen.lookups.len() as u64 == sent,
+        "{sent} queries, {} lookups",
+        seen.lookups.len()
+    );
+    note(&format!(
+        "{sent} queries, {completed} answered, all reported; reader: {memory} KiB anonymous, {idle} ticks in 6 s idle"
+    ))?;
+    ensure!(memory <= MEMORY, "the reader uses {memory} KiB");
+    ensure!(
+        idle <= IDLE_TICKS,
+        "an idle reader used {idle} ticks of 10 ms"
+    );
+    ctl(&["unload"])?.ok()?;
+    nothing_left()
+}
+
+/// The number behind a word of dnsperf's report.
+fn number(report: &str, word: &str) -> Result<u64> {
+    let line = report
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(word));
+    let text = line.and_then(|rest| rest.split_whitespace().next());
+    text.and_then(|text| text.parse().ok())
+        .with_context(|| format!("no `{word}` in {report}"))
+}
+
+/// User and system time of a process, in ticks (proc(5), fields 14 and 15 of `stat`).
+fn ticks(pid: u32) -> Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let behind_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<u64> = behind_name
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    ensure!(fields.len() == 2, "cannot read the times in {stat}");
+    Ok(fields.iter().sum())
+}
+
+/// Anonymous memory of a process, KiB.
+fn anonymous(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .with_context(|| format!("no RssAnon in {status}"))
+}
