@@ -10,11 +10,17 @@ use core::{ffi::c_void, mem::MaybeUninit};
 pub trait Source {
     /// Length of the packet from the origin.
     fn len(&self) -> u32;
-    /// Reads a value; `None` beyond the end or where the hook cannot read.
-    fn load<T: Copy>(&self, offset: u32) -> Option<T>;
     /// Copies `len` bytes, which the verifier knows to be at least 1 and at most the room at
     /// `destination`.
     fn copy(&self, offset: u32, destination: *mut c_void, len: u32) -> bool;
+    /// Reads a value; `None` beyond the end or where the hook cannot read.
+    #[inline(always)]
+    fn load<T: Copy>(&self, offset: u32) -> Option<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        self.copy(offset, value.as_mut_ptr().cast(), size_of::<T>() as u32)
+            // SAFETY: the helper has written the value whole; `T` is plain bytes at every call.
+            .then(|| unsafe { value.assume_init() })
+    }
 }
 
 /// tc and TCX: the whole packet, from the link-layer header on.
@@ -25,14 +31,6 @@ impl Source for Skb {
     fn len(&self) -> u32 {
         // SAFETY: the context of the program.
         unsafe { (*self.0).len }
-    }
-
-    #[inline(always)]
-    fn load<T: Copy>(&self, offset: u32) -> Option<T> {
-        let mut value = MaybeUninit::<T>::uninit();
-        self.copy(offset, value.as_mut_ptr().cast(), size_of::<T>() as u32)
-            // SAFETY: the helper has written the value whole; `T` is plain bytes at every call.
-            .then(|| unsafe { value.assume_init() })
     }
 
     #[inline(always)]
@@ -101,14 +99,6 @@ impl Source for Linear {
     #[inline(always)]
     fn len(&self) -> u32 {
         self.len
-    }
-
-    #[inline(always)]
-    fn load<T: Copy>(&self, offset: u32) -> Option<T> {
-        let mut value = MaybeUninit::<T>::uninit();
-        self.copy(offset, value.as_mut_ptr().cast(), size_of::<T>() as u32)
-            // SAFETY: the helper has written the value whole; `T` is plain bytes at every call.
-            .then(|| unsafe { value.assume_init() })
     }
 
     #[inline(always)]
