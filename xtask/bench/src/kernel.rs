@@ -21,10 +21,11 @@ const PROGRAMS: [(&str, &str); 3] = [
     (PROG_XDP, "empty_xdp"),
 ];
 const EMPTY: [&str; 2] = ["empty_tc", "empty_xdp"];
-/// Packets a figure of one round is the mean of.
-const PACKETS: u32 = 8000;
-/// Payload class of the largest packet captured here.
-const CLASS: u32 = 1024;
+/// Packets in one round, in chunks that fit into the ring. The programs take turns chunk by chunk,
+/// and a round's figure is the median of its chunks: a chunk that was interrupted does not count.
+const PACKETS: u32 = 32_000;
+/// Bytes in the ring of one record that certainly holds each of the packets here.
+const RECORD: u32 = 8 + size_of::<PacketHeader>() as u32 + 1024;
 
 /// Programs and ring.
 struct Bench {
@@ -68,44 +69,36 @@ pub(crate) fn run(args: &Args, table: &mut Table) -> Result<()> {
 
 impl Bench {
     fn round(&mut self, packets: &[Packet], total: u32) -> Result<Round> {
+        let repeat = FILL_MARK / RECORD - 1;
+        let chunks = total.div_ceil(repeat);
         let mut round = Vec::new();
         for packet in packets {
-            let mut empty = [0.0; 2];
-            for (time, name) in empty.iter_mut().zip(EMPTY) {
-                *time = self.mean(name, packet, total)?;
+            let (mut empty, mut ours) = ([const { Vec::new() }; 2], [const { Vec::new() }; 3]);
+            for _ in 0..chunks {
+                for (times, name) in empty.iter_mut().zip(EMPTY) {
+                    times.push(object::time(&self.empty, name, &packet.bytes, repeat)?);
+                }
+                for (times, (name, _)) in ours.iter_mut().zip(PROGRAMS) {
+                    times.push(self.chunk(name, packet, repeat)?);
+                }
             }
-            let mut ours = [0.0; 3];
-            for (time, (name, _)) in ours.iter_mut().zip(PROGRAMS) {
-                *time = self.mean(name, packet, total)?;
-            }
-            round.push((empty, ours));
+            let median = |times| Samples::new(times).median();
+            round.push((empty.map(median), ours.map(median)));
         }
         Ok(round)
     }
 
-    /// Runs a program on `total` packets in chunks that fit into the ring.
-    fn mean(&mut self, name: &str, packet: &Packet, total: u32) -> Result<f64> {
-        let largest = 8 + size_of::<PacketHeader>() as u32 + CLASS;
-        let repeat = if packet.is_dns {
-            FILL_MARK / largest - 1
-        } else {
-            total
-        };
-        let is_empty = EMPTY.contains(&name);
-        let chunks = total.div_ceil(repeat);
-        let mut sum = 0.0;
-        for _ in 0..chunks {
-            self.ring.set_doorbell(READER_NAPPING)?;
-            let ebpf = if is_empty { &self.empty } else { &self.ours };
-            sum += object::time(ebpf, name, &packet.bytes, repeat)?;
-            if packet.is_dns && !is_empty {
-                self.expected += u64::from(repeat);
-            }
-            while self.ring.events.next().is_some() {
-                self.drained += 1;
-            }
+    /// Runs a program on packets that fit into the ring, and empties the ring.
+    fn chunk(&mut self, name: &str, packet: &Packet, repeat: u32) -> Result<f64> {
+        self.ring.set_doorbell(READER_NAPPING)?;
+        let time = object::time(&self.ours, name, &packet.bytes, repeat)?;
+        if packet.is_dns {
+            self.expected += u64::from(repeat);
         }
-        Ok(sum / f64::from(chunks))
+        while self.ring.events.next().is_some() {
+            self.drained += 1;
+        }
+        Ok(time)
     }
 
     /// Every captured packet is a record, and no other.

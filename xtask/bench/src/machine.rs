@@ -16,7 +16,10 @@ pub(crate) fn line() -> String {
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("unknown CPU", |(_, name)| name);
     let virtual_machine = cpuinfo.contains(" hypervisor");
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cores = cpuinfo
+        .lines()
+        .filter(|l| l.starts_with("processor"))
+        .count();
     let uname = rustix::system::uname();
     format!(
         "{model}, {cores} cores{}, Linux {} {}",

@@ -42,18 +42,11 @@ fn main() -> ExitCode {
     }
 }
 
+/// Measures and prints; what was measured before something failed is printed too.
 fn run(args: &Args) -> Result<()> {
     let before = machine::load();
     let mut table = Table::default();
-    for group in args.groups() {
-        match group {
-            Group::Kernel => kernel::run(args, &mut table)?,
-            Group::Ring => ring::run(args, &mut table)?,
-            Group::Reader => reader::run(args, &mut table)?,
-            Group::Growth => growth::run(args, &mut table)?,
-            Group::E2e => e2e::run(args, &mut table)?,
-        }
-    }
+    let result = measure(args, &mut table);
     println!("{}", machine::line());
     println!(
         "load average {before} before, {} after; {} rounds",
@@ -61,5 +54,18 @@ fn run(args: &Args) -> Result<()> {
         args.rounds
     );
     println!("\n{table}");
+    result
+}
+
+fn measure(args: &Args, table: &mut Table) -> Result<()> {
+    for group in args.groups() {
+        match group {
+            Group::Kernel => kernel::run(args, table)?,
+            Group::Ring => ring::run(args, table)?,
+            Group::Reader => reader::run(args, table)?,
+            Group::Growth => growth::run(args, table)?,
+            Group::E2e => e2e::run(args, table)?,
+        }
+    }
     Ok(())
 }

@@ -111,26 +111,31 @@ fn measure(reader: PipeReader, samples: u32) -> Result<(Samples, Samples)> {
         .context("cannot enter the client's namespace")?;
     let mut lines = BufReader::new(reader);
     let asker = UdpSocket::bind("0.0.0.0:0").context("cannot bind")?;
-    asker.connect((SERVER.0, 53)).context("cannot connect")?;
     let responder = UdpSocket::bind("0.0.0.0:53").context("cannot bind port 53")?;
-    responder
-        .connect((SERVER.0, 5000))
-        .context("cannot connect")?;
     let name = "host1.wild.example.test";
     let (mut message, mut lookup) = (Vec::new(), Vec::new());
     for id in 0..u16::try_from(samples)? {
         let response = dns::response(id, name);
-        message.push(once(&responder, &response, &mut lines)?);
-        lookup.push(once(&asker, &dns::query(id, name), &mut lines)?);
+        message.push(once(&responder, &response, 5000, &mut lines)?);
+        lookup.push(once(&asker, &dns::query(id, name), 53, &mut lines)?);
     }
     Ok((Samples::new(message), Samples::new(lookup)))
 }
 
-fn once(socket: &UdpSocket, packet: &[u8], lines: &mut BufReader<PipeReader>) -> Result<f64> {
+/// The sockets are not connected: nobody listens where the lone responses go, and a connected one
+/// would be told.
+fn once(
+    socket: &UdpSocket,
+    packet: &[u8],
+    port: u16,
+    lines: &mut BufReader<PipeReader>,
+) -> Result<f64> {
     std::thread::sleep(QUIET);
     let mut line = String::new();
     let begin = Instant::now();
-    socket.send(packet).context("cannot send")?;
+    socket
+        .send_to(packet, (SERVER.0, port))
+        .context("cannot send")?;
     lines.read_line(&mut line).context("cannot read a line")?;
     let time = begin.elapsed().as_secs_f64() * 1e3;
     ensure!(
