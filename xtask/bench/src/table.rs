@@ -113,8 +113,9 @@ pub(crate) fn number(value: f64) -> String {
     let digits = match magnitude {
         m if m >= 100.0 => 0,
         m if m >= 10.0 => 1,
-        m if m >= 0.1 || m < 0.000_05 => 2,
-        _ => 4,
+        m if m >= 0.1 => 2,
+        m if m >= 0.000_05 => 4,
+        _ => 2,
     };
     // No minus before what rounds to nothing.
     let value = if magnitude < 0.000_05 { 0.0 } else { value };
