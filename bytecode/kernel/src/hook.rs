@@ -51,14 +51,13 @@ fn skb_hook(skb: *mut __sk_buff, hook: u8, direction: impl FnOnce() -> u8) {
         }
     };
     let Some(transport) = transport else { return };
-    let dev = core_access::skb_dev(skb.cast::<c_void>());
     let (socket_cookie, cgroup_id) = sender(skb);
     let place = Place {
         hook,
         direction: direction(),
         // SAFETY: the context of the program.
         ifindex: unsafe { (*skb).ifindex },
-        netns_cookie: netns_cookie(dev),
+        netns_cookie: netns_cookie(|| core_access::skb_dev(skb.cast::<c_void>())),
         socket_cookie,
         cgroup_id,
     };
@@ -81,13 +80,12 @@ pub fn xdp(context: *mut xdp_md) {
         }
     };
     let Some(transport) = transport else { return };
-    let dev = core_access::xdp_dev(context.cast::<c_void>());
     let place = Place {
         hook: HOOK_XDP,
         direction: DIRECTION_INGRESS,
         // SAFETY: the context of the program.
         ifindex: unsafe { (*context).ingress_ifindex },
-        netns_cookie: netns_cookie(dev),
+        netns_cookie: netns_cookie(|| core_access::xdp_dev(context.cast::<c_void>())),
         socket_cookie: 0,
         cgroup_id: 0,
     };
@@ -145,11 +143,12 @@ fn sender(skb: *mut __sk_buff) -> (u64, u64) {
     }
 }
 
-/// Cookie of the network namespace, known at load or else read from the device.
+/// Cookie of the network namespace, known at load or else read from the device, which is asked for
+/// only then: each field on the way to it is a call.
 #[inline(always)]
-fn netns_cookie(dev: Option<*const c_void>) -> u64 {
+fn netns_cookie(dev: impl FnOnce() -> Option<*const c_void>) -> u64 {
     match settings::netns_cookie() {
-        0 => dev.map_or(0, core_access::netns_cookie),
+        0 => dev().map_or(0, core_access::netns_cookie),
         known => known,
     }
 }
