@@ -55,20 +55,21 @@ pub(crate) fn checks(depth: Depth) -> Result<Tally> {
         check(&mut tally, "doc", &mut doc)?;
     }
     // Advisories need a download, and what they say changes without any change of ours.
-    if let Some(mut deny) = optional("cargo-deny")? {
-        deny.args([
-            "--log-level",
-            "error",
-            "check",
-            "bans",
-            "licenses",
-            "sources",
-        ]);
-        check(&mut tally, "deny", &mut deny)?;
-    }
-    if let Some(mut machete) = optional("cargo-machete")? {
-        check(&mut tally, "machete", machete.arg("--skip-target-dir"))?;
-    }
+    let deny = [
+        "--log-level",
+        "error",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ];
+    check_with_tool(&mut tally, "deny", "cargo-deny", &deny)?;
+    check_with_tool(
+        &mut tally,
+        "machete",
+        "cargo-machete",
+        &["--skip-target-dir"],
+    )?;
     Ok(tally)
 }
 
@@ -78,16 +79,19 @@ fn cargo() -> Command {
     cargo
 }
 
-/// A tool that setup builds if it can.
-fn optional(name: &str) -> Result<Option<Command>> {
-    let program = paths::tool(name)?;
+/// Runs a tool that setup builds if it can. Without the tool the check fails: what was not looked at
+/// is not in order.
+fn check_with_tool(tally: &mut Tally, name: &str, tool: &str, args: &[&str]) -> Result<()> {
+    let program = paths::tool(tool)?;
     if !program.is_file() {
-        println!("lint {name} ... left out: it is not installed");
-        return Ok(None);
+        tally.failed += 1;
+        println!("test lint::{name} ... FAILED");
+        println!("    {tool} is missing; run: cargo xtask setup");
+        return Ok(());
     }
     let mut command = Command::new(program);
-    command.current_dir(paths::project());
-    Ok(Some(command))
+    command.current_dir(paths::project()).args(args);
+    check(tally, name, &mut command)
 }
 
 fn check(tally: &mut Tally, name: &str, command: &mut Command) -> Result<()> {
