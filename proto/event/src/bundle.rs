@@ -2,18 +2,22 @@
 //!
 //! ```text
 //! /run/dns-trace/                    bpffs of the bundle         0750 root:GROUP
+//!   _lock/                           one operator's tool at a time   0700 root:root
 //!   <instance>/                                                  0750 root:GROUP
 //!     rings/<n>/                     one folder a ring, from 0   0750 root:GROUP
 //!       dns_events                   pin, the ring               0660 root:GROUP
 //!       dns_stats                    pin, the counters           0660 root:GROUP
 //!       dns_control                  pin, the doorbell           0660 root:GROUP
-//!     local/                         pins of `load --local`      0700 root:root
-//!       programs/<program>           pin
-//!       links/<hook>-<direction>-<ifindex>-<netns inode>   pin
+//!     local/ or bpfman/              what `load` keeps           0700 root:root
+//!       programs/<program>           pin; with `--local` only
+//!       links/<hook>-<direction>-<ifindex>-<netns inode>   pin, or symbolic link with a note
+//!       facts/<name>                 symbolic link whose target is the fact
 //! ```
 //!
 //! A reader holds an exclusive `flock` on each `rings/<n>` folder while it reads, since a ring has
-//! one consumer. bpffs allows no dots in names.
+//! one consumer. bpffs allows no dots in names. Where instances have different groups, the root is
+//! 0711 root:root: it can be entered and not listed. While rings are replaced, `rings_next` and
+//! `rings_old` stand beside `rings`.
 
 /// Mount point of the bundle's bpffs.
 pub const BUNDLE_ROOT: &str = "/run/dns-trace";
