@@ -80,12 +80,15 @@ pub fn xdp(context: *mut xdp_md) {
         }
     };
     let Some(transport) = transport else { return };
+    // Before the place is written, not within: Linux 6.1 verifies half as much again otherwise;
+    // for TCX it is the other way round.
+    let netns_cookie = netns_cookie(|| core_access::xdp_dev(context.cast::<c_void>()));
     let place = Place {
         hook: HOOK_XDP,
         direction: DIRECTION_INGRESS,
         // SAFETY: the context of the program.
         ifindex: unsafe { (*context).ingress_ifindex },
-        netns_cookie: netns_cookie(|| core_access::xdp_dev(context.cast::<c_void>())),
+        netns_cookie,
         socket_cookie: 0,
         cgroup_id: 0,
     };
