@@ -118,8 +118,12 @@ const _: () = assert!(size_of::<StoredName>() == 104);
 #[derive(Clone, Copy, Debug)]
 pub struct Presented<'a>(pub &'a [u8]);
 
-impl fmt::Display for Presented<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Presented<'_> {
+    /// Writes it without the detour of [`fmt::Display`], for sinks that are in a hurry.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write_to(&self, f: &mut impl fmt::Write) -> fmt::Result {
         if self.0 == b"\0" {
             return f.write_str(".");
         }
@@ -140,14 +144,24 @@ impl fmt::Display for Presented<'_> {
     }
 }
 
+impl fmt::Display for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_to(f)
+    }
+}
+
 /// Shows a name of a message, which may be compressed, likewise.
 #[derive(Clone, Copy, Debug)]
 pub struct PresentedParsed<'a>(pub ParsedName<&'a [u8]>);
 
-impl fmt::Display for PresentedParsed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl PresentedParsed<'_> {
+    /// As [`Presented::write_to`].
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write_to(&self, f: &mut impl fmt::Write) -> fmt::Result {
         if let Some(flat) = self.0.as_flat_slice() {
-            return Presented(flat).fmt(f);
+            return Presented(flat).write_to(f);
         }
         for (i, label) in self
             .0
@@ -164,12 +178,30 @@ impl fmt::Display for PresentedParsed<'_> {
     }
 }
 
+impl fmt::Display for PresentedParsed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_to(f)
+    }
+}
+
+/// Bytes that stand for themselves.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        plain[byte as usize] =
+            !matches!(byte, b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$');
+        byte += 1;
+    }
+    plain
+};
+
 /// Writes a label in runs of plain bytes, which is several times faster than byte by byte.
-fn write_label(f: &mut fmt::Formatter<'_>, label: &[u8]) -> fmt::Result {
-    let plain = |byte: &u8| byte.is_ascii_graphic() && !b".\\\"();@$".contains(byte);
+fn write_label(f: &mut impl fmt::Write, label: &[u8]) -> fmt::Result {
     let mut rest = label;
     while !rest.is_empty() {
-        let run = rest.iter().position(|b| !plain(b)).unwrap_or(rest.len());
+        let run = rest.iter().position(|byte| !PLAIN[usize::from(*byte)]);
+        let run = run.unwrap_or(rest.len());
         let (run, tail) = rest.split_at(run);
         f.write_str(str::from_utf8(run).map_err(|_| fmt::Error)?)?;
         rest = tail;
