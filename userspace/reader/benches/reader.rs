@@ -12,6 +12,7 @@ use std::time::Duration;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use dns_trace::interface::Interfaces;
 use dns_trace::message::Decoded;
+use dns_trace::name::WireName;
 use dns_trace::pipeline::{Options, Pipeline};
 use dns_trace::sink::json::JsonSink;
 use dns_trace::sink::{Silent, Sink};
@@ -44,7 +45,14 @@ fn decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
     for (name, bytes) in messages() {
         group.bench_with_input(BenchmarkId::new("domain", name), &bytes, |b, bytes| {
-            b.iter(|| black_box(Decoded::decode(black_box(bytes), false)).is_ok());
+            b.iter(|| {
+                black_box(Decoded::decode(
+                    black_box(bytes),
+                    false,
+                    &mut WireName::new(),
+                ))
+                .is_ok()
+            });
         });
         group.bench_with_input(
             BenchmarkId::new("hickory-proto", name),

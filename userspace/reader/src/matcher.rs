@@ -3,6 +3,8 @@
 //! length. Time is the kernel's, taken from the records, so that the outcome does not depend on
 //! when the reader got round to reading.
 
+mod order;
+
 use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -11,12 +13,11 @@ use slab::Slab;
 use crate::message::Flags;
 use crate::name::StoredName;
 use crate::record::{Direction, Hook, Transport};
+use order::Order;
 
 /// Most queries pending with the same client, server and id that differ only in their question.
 /// They share a place in the table, and one client must not make it a long list.
 const SAME_TUPLE_MAX: usize = 16;
-/// End of the list.
-const NIL: u32 = u32::MAX;
 
 /// All of a message that tells whose query it is, or the response to whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +90,10 @@ pub struct Pending {
     /// How often it was sent again.
     pub retransmissions: u32,
     hash: u64,
-    newer: u32,
-    older: u32,
 }
 
-// The budget of a pending lookup is 256 bytes, its share of the table included.
-const _: () = assert!(size_of::<Pending>() <= 240);
+// The budget of a pending lookup is 256 bytes, its share of table and order included.
+const _: () = assert!(size_of::<Pending>() <= 232);
 
 impl Pending {
     /// The question.
@@ -129,8 +128,7 @@ pub struct Matcher {
     slots: Slab<Pending>,
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    oldest: u32,
-    newest: u32,
+    order: Order,
     capacity: usize,
     timeout_ns: u64,
 }
@@ -143,9 +141,8 @@ impl Matcher {
             slots: Slab::new(),
             index: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
-            oldest: NIL,
-            newest: NIL,
-            capacity: capacity.clamp(1, NIL as usize - 1),
+            order: Order::new(),
+            capacity: capacity.clamp(1, u32::MAX as usize - 1),
             timeout_ns,
         }
     }
@@ -166,7 +163,7 @@ impl Matcher {
     pub fn query(&mut self, tuple: &Tuple, question: &Question<'_>, facts: Facts) -> Queried {
         let hash = self.hash(tuple);
         let mut same_tuple = 0;
-        let mut first_of_tuple = NIL;
+        let mut first_of_tuple = None;
         for &slot in self.index.iter_hash(hash) {
             let Some(pending) = self.slots.get_mut(slot as usize) else {
                 continue;
@@ -177,17 +174,17 @@ impl Matcher {
             }
             if pending.tuple == *tuple {
                 same_tuple += 1;
-                first_of_tuple = slot;
+                first_of_tuple = Some(slot);
             }
         }
         let victim = if same_tuple >= SAME_TUPLE_MAX {
             first_of_tuple
         } else if self.slots.len() >= self.capacity {
-            self.oldest
+            self.order.oldest()
         } else {
-            NIL
+            None
         };
-        let evicted = self.remove(victim);
+        let evicted = victim.and_then(|slot| self.remove(slot));
         self.insert(Pending {
             tuple: *tuple,
             facts,
@@ -196,8 +193,6 @@ impl Matcher {
             qclass: question.qclass,
             retransmissions: 0,
             hash,
-            newer: NIL,
-            older: self.newest,
         });
         evicted.map_or(Queried::Pending, |pending| {
             Queried::Evicted(Box::new(pending))
@@ -236,13 +231,13 @@ impl Matcher {
         if self.next_due()? > now_ns {
             return None;
         }
-        self.remove(self.oldest)
+        self.remove(self.order.oldest()?)
     }
 
     /// Boot time at which the next query times out.
     #[must_use]
     pub fn next_due(&self) -> Option<u64> {
-        let pending = self.slots.get(self.oldest as usize)?;
+        let pending = self.slots.get(self.order.oldest()? as usize)?;
         Some(pending.facts.time_ns.saturating_add(self.timeout_ns))
     }
 
@@ -263,17 +258,13 @@ impl Matcher {
     }
 
     fn insert(&mut self, pending: Pending) {
-        let (hash, older) = (pending.hash, pending.older);
+        let hash = pending.hash;
         let slot = self.slots.insert(pending) as u32;
         let slots = &self.slots;
         self.index.insert_unique(hash, slot, |&slot| {
             slots.get(slot as usize).map_or(0, |pending| pending.hash)
         });
-        self.link(older, |pending| pending.newer = slot);
-        if self.oldest == NIL {
-            self.oldest = slot;
-        }
-        self.newest = slot;
+        self.order.push(slot);
     }
 
     fn remove(&mut self, slot: u32) -> Option<Pending> {
@@ -281,20 +272,7 @@ impl Matcher {
         if let Ok(entry) = self.index.find_entry(pending.hash, |&other| other == slot) {
             entry.remove();
         }
-        self.link(pending.older, |other| other.newer = pending.newer);
-        self.link(pending.newer, |other| other.older = pending.older);
-        if self.oldest == slot {
-            self.oldest = pending.newer;
-        }
-        if self.newest == slot {
-            self.newest = pending.older;
-        }
+        self.order.remove(slot);
         Some(pending)
-    }
-
-    fn link(&mut self, slot: u32, change: impl FnOnce(&mut Pending)) {
-        if let Some(pending) = self.slots.get_mut(slot as usize) {
-            change(pending);
-        }
     }
 }

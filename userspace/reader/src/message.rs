@@ -30,8 +30,8 @@ pub enum MessageError {
 #[derive(Debug)]
 pub struct Decoded<'a> {
     message: &'a Message<[u8]>,
-    /// Name of the (first) question in lower case; empty if there is no question.
-    pub name: WireName,
+    /// Name of the (first) question in wire format, lower case; empty if there is no question.
+    pub name: &'a [u8],
     /// Type of the question; 0 if there is none.
     pub qtype: Rtype,
     /// Class of the question; 0 if there is none.
@@ -51,14 +51,19 @@ pub struct Decoded<'a> {
 }
 
 impl<'a> Decoded<'a> {
-    /// Decodes a payload. `several_questions` for mDNS.
+    /// Decodes a payload. `several_questions` for mDNS. The question's name is folded into `name`,
+    /// for which the caller has room on its stack.
     ///
     /// Broken records after the question do not make a message unreadable; they clear
     /// [`Decoded::complete`].
     ///
     /// # Errors
     /// [`MessageError`] if there is no header, or a question that cannot be parsed.
-    pub fn decode(payload: &'a [u8], several_questions: bool) -> Result<Self, MessageError> {
+    pub fn decode(
+        payload: &'a [u8],
+        several_questions: bool,
+        name: &'a mut WireName,
+    ) -> Result<Self, MessageError> {
         let message = Message::from_slice(payload).map_err(|_| MessageError::Header)?;
         let questions = message.header_counts().qdcount();
         if questions > 1 && !several_questions {
@@ -66,7 +71,7 @@ impl<'a> Decoded<'a> {
         }
         let mut decoded = Self {
             message,
-            name: WireName::new(),
+            name: &[],
             qtype: Rtype::from_int(0),
             qclass: Class::from_int(0),
             complete: false,
@@ -78,7 +83,7 @@ impl<'a> Decoded<'a> {
         };
         match message.question().next() {
             Some(Ok(question)) => {
-                decoded.name.fill(question.qname());
+                decoded.name = name.fill(question.qname());
                 decoded.qtype = question.qtype();
                 decoded.qclass = question.qclass();
             }
@@ -140,7 +145,7 @@ impl<'a> Decoded<'a> {
     #[must_use]
     pub fn question(&self) -> Question<'_> {
         Question {
-            name: self.name.as_slice(),
+            name: self.name,
             qtype: self.qtype.to_int(),
             qclass: self.qclass.to_int(),
         }

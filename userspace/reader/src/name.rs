@@ -34,8 +34,8 @@ impl WireName {
         &self.bytes[..usize::from(self.len)]
     }
 
-    /// Takes over a parsed name.
-    pub(crate) fn fill(&mut self, name: &ParsedName<&[u8]>) {
+    /// Takes over a parsed name, and shows it in wire format.
+    pub(crate) fn fill(&mut self, name: &ParsedName<&[u8]>) -> &[u8] {
         self.len = 0;
         if let Some(flat) = name.as_flat_slice() {
             self.push(flat);
@@ -49,6 +49,7 @@ impl WireName {
         // Length octets are at most 63, below every letter: the whole name can be folded at once.
         let len = usize::from(self.len);
         self.bytes[..len].make_ascii_lowercase();
+        self.as_slice()
     }
 
     /// `domain` lets no name of more than 255 octets pass; were it to, the rest is left out.

@@ -11,6 +11,7 @@ use crate::filter::Filter;
 use crate::lookup::{Lookup, Outcome};
 use crate::matcher::{Facts, Matcher, Queried, Tuple};
 use crate::message::Decoded;
+use crate::name::WireName;
 use crate::record::{Packet, Transport};
 use crate::sink::Sink;
 use crate::tcp::Transfer;
@@ -41,7 +42,7 @@ impl Messages<'_> {
         transfer: &mut Transfer,
     ) -> io::Result<()> {
         let mdns = packet.source_port == PORT_MDNS || packet.destination_port == PORT_MDNS;
-        match Decoded::decode(packet.payload, mdns) {
+        match Decoded::decode(packet.payload, mdns, &mut WireName::new()) {
             Ok(message) if message.is_response() => self.response(packet, &message, transfer),
             Ok(message) => self.query(packet, &message),
             Err(error) => {
@@ -139,7 +140,7 @@ impl Messages<'_> {
     /// A held response whose query has come.
     fn released(&mut self, record: &held::Record) -> io::Result<()> {
         let packet = record.packet();
-        match Decoded::decode(packet.payload, false) {
+        match Decoded::decode(packet.payload, false, &mut WireName::new()) {
             Ok(message) => self.answer(&packet, &message).map(drop),
             Err(_) => Ok(()),
         }
@@ -148,7 +149,7 @@ impl Messages<'_> {
     /// A held response whose query has not come.
     pub(super) fn orphan(&mut self, record: &held::Record) -> io::Result<()> {
         let packet = record.packet();
-        match Decoded::decode(packet.payload, false) {
+        match Decoded::decode(packet.payload, false, &mut WireName::new()) {
             Ok(message) => {
                 let tuple = tuple(&packet, message.id(), true);
                 self.show(&Lookup::alone(&packet, &tuple, &message, orphaned(&packet)))

@@ -157,7 +157,8 @@ fn unknown_types_are_shown_as_rfc_3597_says() {
     let mut payload = response(7, "a.example", Rtype::from_int(65280), Rcode::NOERROR, &[]);
     payload[7] = 1;
     payload.extend([0xc0, 12, 0xff, 0, 0, 1, 0, 0, 0, 1, 0, 3, 1, 2, 3]);
-    let decoded = dns_trace::message::Decoded::decode(&payload, false).unwrap();
+    let mut name = dns_trace::name::WireName::new();
+    let decoded = dns_trace::message::Decoded::decode(&payload, false, &mut name).unwrap();
     assert!(decoded.complete);
     let record = decoded.answer_records().next().unwrap();
     assert_eq!(record.rtype().to_string(), "TYPE65280");

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use dns_trace::message::Decoded;
+use dns_trace::name::WireName;
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 
@@ -69,7 +70,7 @@ fn what_libraries_refuse() {
         "", "domain, as used here", "hickory-proto", "simple-dns"
     );
     for (name, bytes) in vectors() {
-        let ours = match Decoded::decode(&bytes, false) {
+        let ours = match Decoded::decode(&bytes, false, &mut WireName::new()) {
             Ok(message) if message.wrong_data => format!("{} answers, wrong data", message.answers),
             Ok(message) if message.complete => format!("whole, {} answers", message.answers),
             Ok(message) => format!("question and {} answers", message.answers),

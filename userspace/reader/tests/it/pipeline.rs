@@ -279,7 +279,8 @@ fn an_answer_of_the_wrong_length_is_marked() {
             (vec!["Answered"], Some("malformed"))
         );
         assert_eq!(counts.malformed_answers, 1);
-        let decoded = dns_trace::message::Decoded::decode(&payload, false).unwrap();
+        let mut name = dns_trace::name::WireName::new();
+        let decoded = dns_trace::message::Decoded::decode(&payload, false, &mut name).unwrap();
         assert_eq!((decoded.answers, decoded.addresses), (1, 0));
         let record = decoded.answer_records().next().unwrap();
         let shown = dns_trace::sink::rdata::Data(record).to_string();

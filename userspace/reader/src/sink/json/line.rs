@@ -1,202 +1,180 @@
-//! The layout of a line, in the order in which it is written.
+//! The layout of a line: what does not change is text, in the order in which it is written.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use domain::base::iana::{Class, OptRcode, Rtype};
 
-use super::out::{Out, key};
+use super::out::Out;
 use crate::lookup::{Dns, Lookup};
 use crate::message::Decoded;
 use crate::name::{Presented, PresentedParsed};
 use crate::record::Direction;
 use crate::sink::rdata::{Data, resolved_ip};
 
-/// Writes one object. `timestamp` is in the form of RFC 3339, `interface` the name of the device
-/// where it is known.
+/// Writes one object and a line end. `timestamp` is in the form of RFC 3339, `interface` the name
+/// of the device where it is known.
 pub(super) fn write(out: &mut Out, lookup: &Lookup<'_>, timestamp: &str, interface: Option<&str>) {
-    out.raw("{");
-    key!(out, "@timestamp");
-    out.plain(timestamp);
+    out.raw(r#"{"@timestamp":""#);
+    out.raw(timestamp);
+    out.raw(r#"","#);
     if let Some(duration) = lookup.duration_ns {
-        key!(out, "event");
-        out.raw("{");
-        key!(out, "duration");
+        out.raw(r#""event":{"duration":"#);
         out.number(duration);
-        out.raw("}");
+        out.raw("},");
     }
     if let Some(message) = &lookup.dns {
-        key!(out, "dns");
         dns(out, message);
     }
-    key!(out, "client");
+    out.raw(r#""client":"#);
     endpoint(out, lookup.client);
-    key!(out, "server");
+    out.raw(r#","server":"#);
     endpoint(out, lookup.server);
-    key!(out, "network");
-    out.raw("{");
-    key!(out, "transport");
-    out.plain(lookup.transport.name());
-    key!(out, "type");
-    out.plain(if lookup.client.is_ipv4() {
-        "ipv4"
+    out.raw(r#","network":{"transport":""#);
+    out.raw(lookup.transport.name());
+    out.raw(if lookup.client.is_ipv4() {
+        r#"","type":"ipv4"},"#
     } else {
-        "ipv6"
+        r#"","type":"ipv6"},"#
     });
-    out.raw("}");
-    key!(out, "observer");
     observer(out, lookup, interface);
     if let Some(kind) = lookup.error() {
-        key!(out, "error");
-        out.raw("{");
-        key!(out, "type");
-        out.plain(kind);
-        out.raw("}");
+        out.raw(r#""error":{"type":""#);
+        out.raw(kind);
+        out.raw(r#""},"#);
     }
-    key!(out, "dns_trace");
     own(out, lookup);
     out.raw("}\n");
 }
 
 fn dns(out: &mut Out, dns: &Dns<'_>) {
-    out.raw("{");
-    key!(out, "type");
-    out.plain(if dns.response.is_some() {
-        "answer"
+    out.raw(if dns.response.is_some() {
+        r#""dns":{"type":"answer","id":""#
     } else {
-        "query"
+        r#""dns":{"type":"query","id":""#
     });
-    key!(out, "id");
-    out.raw("\"");
     out.number(dns.id);
-    out.raw("\"");
-    key!(out, "op_code");
-    out.plain(dns.opcode_name());
+    out.raw(r#"","op_code":""#);
+    out.raw(dns.opcode_name());
+    out.raw("\",");
     if let Some((qtype, class)) = dns.qtype().zip(dns.qclass()) {
-        key!(out, "question");
-        out.raw("{");
-        key!(out, "name");
-        out.string(|text| Presented(dns.question.name).write_to(text));
+        out.raw(r#""question":{"name":""#);
+        out.text(|text| Presented(dns.question.name).write_to(text));
         type_and_class(out, qtype, class);
-        out.raw("}");
+        out.raw("},");
     }
-    key!(out, "header_flags");
-    out.raw("[");
-    for flag in dns.flags.names() {
-        out.element();
-        out.plain(flag);
+    out.raw(r#""header_flags":["#);
+    for (i, flag) in dns.flags.names().enumerate() {
+        out.raw(if i > 0 { ",\"" } else { "\"" });
+        out.raw(flag);
+        out.raw("\"");
     }
     out.raw("]");
     if let Some(response) = dns.response {
-        key!(out, "response_code");
+        out.raw(r#","response_code":""#);
         rcode(out, response.rcode);
+        out.raw("\"");
         if response.answers > 0 {
-            key!(out, "answers");
             answers(out, response);
         }
         if response.addresses > 0 {
-            key!(out, "resolved_ip");
             addresses(out, response);
         }
     }
-    out.raw("}");
+    out.raw("},");
 }
 
 fn answers(out: &mut Out, response: &Decoded<'_>) {
-    out.raw("[");
-    for record in response.answer_records() {
-        out.element();
-        out.raw("{");
-        key!(out, "name");
-        out.string(|text| PresentedParsed(record.owner()).write_to(text));
+    out.raw(r#","answers":["#);
+    for (i, record) in response.answer_records().enumerate() {
+        out.raw(if i > 0 {
+            r#",{"name":""#
+        } else {
+            r#"{"name":""#
+        });
+        out.text(|text| PresentedParsed(record.owner()).write_to(text));
         type_and_class(out, record.rtype(), record.class());
-        key!(out, "ttl");
+        out.raw(r#","ttl":"#);
         out.number(record.ttl().as_secs());
-        key!(out, "data");
+        out.raw(r#","data":""#);
         match resolved_ip(&record) {
             Some(address) => out.address(address),
-            None => out.string(|text| write!(text, "{}", Data(record))),
+            None => out.text(|text| write!(text, "{}", Data(record))),
         }
-        out.raw("}");
+        out.raw("\"}");
     }
     out.raw("]");
 }
 
 fn addresses(out: &mut Out, response: &Decoded<'_>) {
-    out.raw("[");
-    for address in response
-        .answer_records()
-        .filter_map(|record| resolved_ip(&record))
-    {
-        out.element();
+    out.raw(r#","resolved_ip":["#);
+    let records = response.answer_records();
+    for (i, address) in records.filter_map(|r| resolved_ip(&r)).enumerate() {
+        out.raw(if i > 0 { ",\"" } else { "\"" });
         out.address(address);
+        out.raw("\"");
     }
     out.raw("]");
 }
 
+/// The end of a name, type and class.
 fn type_and_class(out: &mut Out, rtype: Rtype, class: Class) {
-    key!(out, "type");
+    out.raw(r#"","type":""#);
     match rtype.to_mnemonic_str() {
-        Some(name) => out.plain(name),
-        None => out.string(|text| write!(text, "{rtype}")),
+        Some(name) => out.raw(name),
+        None => out.text(|text| write!(text, "{rtype}")),
     }
-    key!(out, "class");
+    out.raw(r#"","class":""#);
     match class.to_mnemonic_str() {
-        Some(name) => out.plain(name),
-        None => out.string(|text| write!(text, "{class}")),
+        Some(name) => out.raw(name),
+        None => out.text(|text| write!(text, "{class}")),
     }
+    out.raw("\"");
 }
 
 fn rcode(out: &mut Out, code: OptRcode) {
     match code.to_mnemonic_str() {
-        Some(name) => out.plain(name),
-        None => out.string(|text| write!(text, "{code}")),
+        Some(name) => out.raw(name),
+        None => out.text(|text| write!(text, "{code}")),
     }
 }
 
 fn endpoint(out: &mut Out, endpoint: SocketAddr) {
-    out.raw("{");
-    key!(out, "address");
+    out.raw(r#"{"address":""#);
     out.address(endpoint.ip());
-    key!(out, "port");
+    out.raw(r#"","port":"#);
     out.number(endpoint.port());
     out.raw("}");
 }
 
 fn observer(out: &mut Out, lookup: &Lookup<'_>, interface: Option<&str>) {
-    out.raw("{");
-    match lookup.direction {
-        Direction::Ingress => key!(out, "ingress"),
-        Direction::Egress => key!(out, "egress"),
-    }
-    out.raw("{");
-    key!(out, "interface");
-    out.raw("{");
-    key!(out, "id");
-    out.raw("\"");
+    out.raw(match lookup.direction {
+        Direction::Ingress => r#""observer":{"ingress":{"interface":{"id":""#,
+        Direction::Egress => r#""observer":{"egress":{"interface":{"id":""#,
+    });
     out.number(lookup.ifindex);
-    out.raw("\"");
     if let Some(name) = interface {
-        key!(out, "name");
-        out.string(|text| text.write_str(name));
+        out.raw(r#"","name":""#);
+        out.text(|text| text.write_str(name));
     }
-    out.raw("}}}");
+    out.raw(r#""}}},"#);
 }
 
 fn own(out: &mut Out, lookup: &Lookup<'_>) {
-    out.raw("{");
-    key!(out, "hook");
-    out.plain(lookup.hook.name());
-    key!(out, "retransmissions");
+    out.raw(r#""dns_trace":{"hook":""#);
+    out.raw(lookup.hook.name());
+    out.raw(r#"","retransmissions":"#);
     out.number(lookup.retransmissions);
-    key!(out, "truncated");
-    out.raw(if lookup.truncated { "true" } else { "false" });
+    out.raw(if lookup.truncated {
+        r#","truncated":true"#
+    } else {
+        r#","truncated":false"#
+    });
     if lookup.retry_of_truncated {
-        key!(out, "retry_of_truncated");
-        out.raw("true");
+        out.raw(r#","retry_of_truncated":true"#);
     }
     if lookup.netns_cookie != 0 {
-        key!(out, "netns_cookie");
+        out.raw(r#","netns_cookie":"#);
         out.number(lookup.netns_cookie);
     }
     out.raw("}");

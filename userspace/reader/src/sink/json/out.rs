@@ -9,15 +9,6 @@ use std::net::IpAddr;
 #[derive(Debug)]
 pub(super) struct Out(Vec<u8>);
 
-/// Starts a member with a key that is a literal: `,"key":`. A macro, so that the key is put together
-/// by the compiler.
-macro_rules! key {
-    ($out:expr, $key:literal) => {
-        $out.raw_key(concat!(",\"", $key, "\":"))
-    };
-}
-pub(super) use key;
-
 impl Out {
     pub(super) fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
@@ -32,41 +23,16 @@ impl Out {
     }
 
     /// Takes text that is JSON already.
-    #[inline]
+    #[inline(always)]
     pub(super) fn raw(&mut self, json: &str) {
         self.0.extend_from_slice(json.as_bytes());
     }
 
-    /// For [`key!`] only: without the comma if this is the first member.
+    /// The inside of a string: what `write` writes.
     #[inline]
-    pub(super) fn raw_key(&mut self, key: &'static str) {
-        let first = self.0.last() == Some(&b'{');
-        self.raw(&key[usize::from(first)..]);
-    }
-
-    /// Starts an element of an array.
-    #[inline]
-    pub(super) fn element(&mut self) {
-        if self.0.last() != Some(&b'[') {
-            self.0.push(b',');
-        }
-    }
-
-    /// A string of which it is known that nothing in it needs escaping.
-    #[inline]
-    pub(super) fn plain(&mut self, text: &str) {
-        self.0.push(b'"');
-        self.raw(text);
-        self.0.push(b'"');
-    }
-
-    /// A string of what `write` writes.
-    #[inline]
-    pub(super) fn string(&mut self, write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
-        self.0.push(b'"');
+    pub(super) fn text(&mut self, write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
         // Writing into a vector does not fail; what displays itself may, and then ends early.
         let _ = write(&mut Escaped(&mut self.0));
-        self.0.push(b'"');
     }
 
     #[inline]
@@ -76,7 +42,6 @@ impl Out {
 
     #[inline]
     pub(super) fn address(&mut self, address: IpAddr) {
-        self.0.push(b'"');
         match address {
             IpAddr::V4(address) => {
                 let [a, b, c, d] = address.octets();
@@ -87,10 +52,9 @@ impl Out {
                 }
             }
             IpAddr::V6(address) => {
-                let _ = write!(Escaped(&mut self.0), "{address}");
+                self.text(|text| write!(text, "{address}"));
             }
         }
-        self.0.push(b'"');
     }
 }
 
@@ -134,14 +98,16 @@ mod tests {
 
     fn written(write: impl FnOnce(&mut Out)) -> serde_json::Value {
         let mut out = Out::with_capacity(0);
+        out.raw("\"");
         write(&mut out);
+        out.raw("\"");
         serde_json::from_slice(out.as_bytes()).unwrap()
     }
 
     proptest! {
         #[test]
         fn any_string_comes_back(text: String) {
-            prop_assert_eq!(written(|out| out.string(|s| s.write_str(&text))), text);
+            prop_assert_eq!(written(|out| out.text(|s| s.write_str(&text))), text);
         }
 
         #[test]
@@ -150,22 +116,5 @@ mod tests {
                 prop_assert_eq!(written(|out| out.address(address)), address.to_string());
             }
         }
-    }
-
-    #[test]
-    fn commas_stand_between_members() {
-        let value = written(|out| {
-            out.raw("{");
-            key!(out, "a");
-            out.number(1_u8);
-            key!(out, "b");
-            out.raw("[");
-            for number in [2_u8, 3] {
-                out.element();
-                out.number(number);
-            }
-            out.raw("]}");
-        });
-        assert_eq!(value, serde_json::json!({"a": 1, "b": [2, 3]}));
     }
 }
