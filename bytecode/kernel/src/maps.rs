@@ -3,6 +3,7 @@
 //! numbers in BTF, as `__uint()` does in C.
 
 use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
     bindings::bpf_map_type::{BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_RINGBUF},
     helpers::generated::bpf_map_lookup_elem,
 };
@@ -29,6 +30,8 @@ pub struct ControlDefinition {
     key: *const u32,
     value: *const Control,
     max_entries: *const [i32; CONTROL_ENTRIES as usize],
+    /// The reader maps it into its memory; Linux 5.5.
+    map_flags: *const [i32; BPF_F_MMAPABLE as usize],
 }
 
 // SAFETY: only the addresses of these statics are used, and the kernel replaces those by maps.
@@ -61,6 +64,7 @@ static dns_control: ControlDefinition = ControlDefinition {
     key: ptr::null(),
     value: ptr::null(),
     max_entries: ptr::null(),
+    map_flags: ptr::null(),
 };
 
 /// The ring, as helpers take it.

@@ -19,7 +19,7 @@ pub const RING_SIZE: u32 = 4 << 20;
 /// Bytes waiting in the ring from which on a napping reader is woken, once.
 pub const FILL_MARK: u32 = RING_SIZE / 4;
 
-/// Value of the map [`crate::MAP_CONTROL`].
+/// Value of the map [`crate::MAP_CONTROL`], which can be mapped into memory (`BPF_F_MMAPABLE`).
 ///
 /// The reader stores [`READER_ASLEEP`], then looks at the ring once more, and only then sleeps. A
 /// program looks at the word after it has committed a record; the commit is a full memory barrier.

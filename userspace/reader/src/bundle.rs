@@ -1,6 +1,7 @@
 //! Opens what the operator handed over: the rings of an instance, each with its counters and its
 //! doorbell. Every way in which that fails has its own error, with the command that mends it.
 
+mod doorbell;
 mod locks;
 mod refusal;
 
@@ -8,8 +9,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
-use dns_trace_event::{ABI_VERSION, Control, MAP_CONTROL, MAP_EVENTS, MAP_STATS, RINGS_DIR, Stats};
+use aya::maps::{Map, MapData, MapError, PerCpuArray, RingBuf};
+use dns_trace_event::{ABI_VERSION, MAP_CONTROL, MAP_EVENTS, MAP_STATS, RINGS_DIR, Stats};
+use doorbell::Doorbell;
 pub use refusal::Remedy;
 use rustix::fs::FlockOperation;
 use thiserror::Error;
@@ -184,14 +186,7 @@ fn older(release: &str, than: (u32, u32)) -> bool {
     }
 }
 
-/// [`Control`], as aya wants map values.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-struct ControlValue(Control);
-// SAFETY: `Control` is `repr(C)`, holds integers only and has no padding that is not a field.
-unsafe impl aya::Pod for ControlValue {}
-
-/// [`Stats`], likewise.
+/// [`Stats`], as aya wants map values.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
 struct StatsValue(Stats);
@@ -202,7 +197,7 @@ unsafe impl aya::Pod for StatsValue {}
 pub struct Ring {
     /// Records.
     pub events: RingBuf<MapData>,
-    control: Array<MapData, ControlValue>,
+    doorbell: Doorbell,
     stats: PerCpuArray<MapData, StatsValue>,
     /// Holds the lock for as long as the ring is open.
     _folder: File,
@@ -223,7 +218,7 @@ impl Ring {
                 found,
             });
         }
-        let control = Array::try_from(Map::Array(control)).map_err(|e| OpenError::map(&path, e))?;
+        let doorbell = Doorbell::map(control.fd()).map_err(|error| OpenError::io(&path, error))?;
         let (path, stats) = pin(folder, MAP_STATS)?;
         let stats = PerCpuArray::try_from(Map::PerCpuArray(stats))
             .map_err(|error| OpenError::map(&path, error))?;
@@ -232,19 +227,15 @@ impl Ring {
             .map_err(|error| OpenError::map(&path, error))?;
         Ok(Self {
             events,
-            control,
+            doorbell,
             stats,
             _folder: lock,
         })
     }
 
-    /// Stores one of the contract's `READER_*`.
-    ///
-    /// # Errors
-    /// The map's.
-    pub fn set_doorbell(&mut self, reader: u32) -> Result<(), MapError> {
-        self.control
-            .set(0, ControlValue(Control { reader, padding: 0 }), 0)
+    /// Stores one of the contract's `READER_*`, before whatever the thread reads next.
+    pub fn set_doorbell(&self, reader: u32) {
+        self.doorbell.set(reader);
     }
 
     /// The counters, summed over all CPUs.

@@ -2,11 +2,14 @@
 //! come the reader naps by its own timer, and only one that sleeps is woken.
 //!
 //! ```text
-//! drain --something came--> nap (NAPPING, 10 ms) --> drain
+//! drain --something came--> nap (NAPPING, 1 to 10 ms) --> drain
 //!   ^   --nothing came----> lie down (ASLEEP, full fence, look once more)
 //!   |                          |-- something came --> drain
 //!   +------- rung, or due -----+-- nothing ---------> sleep
 //! ```
+//!
+//! The first nap of a burst is short, so that a lonely query's response is shown at once; each further
+//! one is twice as long.
 //!
 //! No record is left lying: the program looks at the word after its commit, which is a full
 //! barrier, and we look at the ring after ours. So either we see the record or it sees the word.
@@ -27,8 +30,9 @@ use crate::bundle::Ring;
 use crate::clock::boot_now;
 use crate::pipeline::Pipeline;
 
-/// Time between two looks while messages come.
-const NAP: Duration = Duration::from_millis(10);
+/// Time between two looks while messages come, at first and at most.
+const NAP_MIN: Duration = Duration::from_millis(1);
+const NAP_MAX: Duration = Duration::from_millis(10);
 /// Longest sleep.
 const SLEEP_MAX: Duration = Duration::from_secs(5);
 /// Shortest sleep: time-outs that fall due closely together end one sleep, not many.
@@ -169,8 +173,9 @@ impl Reader {
         ticker: &mut dyn Ticker,
     ) -> anyhow::Result<()> {
         let mut stop = false;
+        let mut nap = NAP_MIN;
         loop {
-            self.ring(READER_AWAKE)?;
+            self.ring(READER_AWAKE);
             let drained = self.drain(pipeline).context(OUTPUT)?;
             if pipeline.is_done() || stop {
                 break;
@@ -184,21 +189,24 @@ impl Reader {
             let woken = match drained {
                 Drained::Part => self.wait(Duration::ZERO)?,
                 Drained::All => {
-                    self.ring(READER_NAPPING)?;
-                    self.wait(NAP)?
+                    self.ring(READER_NAPPING);
+                    let time = nap;
+                    nap = NAP_MAX.min(2 * nap);
+                    self.wait(time)?
                 }
                 Drained::Nothing => {
-                    self.ring(READER_ASLEEP)?;
+                    self.ring(READER_ASLEEP);
                     fence(Ordering::SeqCst);
                     if self.drain(pipeline).context(OUTPUT)? != Drained::Nothing {
                         continue;
                     }
+                    nap = NAP_MIN;
                     self.wait(sleep_for(pipeline, ticker))?
                 }
             };
             stop = woken == Woken::Stop;
         }
-        self.ring(READER_AWAKE)?;
+        self.ring(READER_AWAKE);
         pipeline.finish().context(OUTPUT)
     }
 
@@ -240,12 +248,10 @@ impl Reader {
         Ok((first.is_none(), more))
     }
 
-    fn ring(&mut self, reader: u32) -> anyhow::Result<()> {
-        for ring in &mut self.rings {
-            ring.set_doorbell(reader)
-                .context("cannot write the map dns_control")?;
+    fn ring(&self, reader: u32) {
+        for ring in &self.rings {
+            ring.set_doorbell(reader);
         }
-        Ok(())
     }
 
     fn wait(&mut self, time: Duration) -> anyhow::Result<Woken> {
