@@ -36,10 +36,15 @@ unsafe fn read<T>(data: usize, offset: usize) -> T {
     unsafe { core::ptr::read_unaligned((data + offset) as *const T) }
 }
 
-/// Looks at the packet between `data` and `end` (linear part).
+/// Looks at the packet between `data` and `end` (linear part). `len` is the length of the whole packet
+/// where it may have no Ethernet header, else 0.
 #[inline(always)]
-pub fn classify(data: usize, end: usize) -> Verdict {
+pub fn classify(data: usize, end: usize, len: u32) -> Verdict {
     if data + ETHERNET + IPV4 + PORTS > end {
+        return Verdict::Unsure;
+    }
+    // SAFETY: checked above.
+    if len != 0 && unsafe { may_be_headless(data, len) } {
         return Verdict::Unsure;
     }
     // SAFETY: checked above.
@@ -49,6 +54,20 @@ pub fn classify(data: usize, end: usize) -> Verdict {
         ETHERTYPE_IPV6 => ipv6(data, end),
         _ => Verdict::Unsure,
     }
+}
+
+/// Whether the packet may begin with its IP header, whose addresses can look like an ethertype. No
+/// device's address begins with 0x45, which would be a group's; some begin with 6, but only a header
+/// has its length behind that.
+///
+/// # Safety
+/// The first 38 bytes must be inside the packet, by a check that the verifier saw.
+#[inline(always)]
+unsafe fn may_be_headless(data: usize, len: u32) -> bool {
+    // SAFETY: by the contract above.
+    let (first, payload) = unsafe { (read::<u8>(data, 0), read::<u16>(data, 4)) };
+    first == IPV4_PLAIN
+        || (first >> 4 == 6 && u32::from(u16::from_be(payload)) + IPV6 as u32 == len)
 }
 
 #[inline(always)]

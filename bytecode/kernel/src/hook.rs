@@ -43,7 +43,7 @@ fn skb_hook(skb: *mut __sk_buff, hook: u8, direction: impl FnOnce() -> u8) {
     // SAFETY: the context of the program.
     let (data, end) = unsafe { ((*skb).data as usize, (*skb).data_end as usize) };
     let source = Skb(skb);
-    let transport = match fast::classify(data, end) {
+    let transport = match fast::classify(data, end, source.len()) {
         fast::Verdict::Other => return,
         fast::Verdict::Dns(transport) => Some(transport),
         fast::Verdict::Unsure => {
@@ -72,7 +72,7 @@ pub fn xdp(context: *mut xdp_md) {
     // SAFETY: the context of the program.
     let (data, end) = unsafe { ((*context).data as usize, (*context).data_end as usize) };
     let source = Xdp(context);
-    let transport = match fast::classify(data, end) {
+    let transport = match fast::classify(data, end, 0) {
         fast::Verdict::Other => return,
         fast::Verdict::Dns(transport) => Some(transport),
         fast::Verdict::Unsure => {
