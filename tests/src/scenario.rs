@@ -97,6 +97,11 @@ pub const ALL: &[Scenario] = &[
     since(
         READING,
         Below::SeenIn("local_tc"),
+        scenario("no_link_layer", 90, scenarios::no_link_layer::lookups),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
         scenario("doctor_verdicts", 60, scenarios::doctor::verdicts),
     ),
     since(

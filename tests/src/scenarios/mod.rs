@@ -6,6 +6,7 @@ pub(crate) mod by_hand;
 pub(crate) mod doctor;
 pub(crate) mod loaders;
 pub(crate) mod local;
+pub(crate) mod no_link_layer;
 pub(crate) mod packets;
 pub(crate) mod parts;
 pub(crate) mod pipeline;

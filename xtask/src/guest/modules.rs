@@ -18,6 +18,8 @@ const WANTED: &[&str] = &[
     "8021q",
     "tun",
     "dummy",
+    "ipip",
+    "sit",
 ];
 
 /// Copies the wanted modules into `root/modules`, numbered in the order in which to load them.
