@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -49,13 +50,15 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(out.stdout).with_context(|| format!("`{}` printed no text", line(command)))
 }
 
-/// Runs a command with its output in `log`; the error names the log and quotes its last lines.
+/// Runs a command with its output in `log`, below the command itself; the error names the log and
+/// quotes its last lines.
 pub(crate) fn logged(command: &mut Command, log: &Path) -> Result<()> {
     if let Some(parent) = log.parent() {
         std::fs::create_dir_all(parent)
             .with_context(|| format!("cannot create {}", parent.display()))?;
     }
-    let file = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+    let mut file = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+    writeln!(file, "$ {}", line(command))?;
     let status = command
         .stdin(Stdio::null())
         .stdout(file.try_clone()?)
@@ -70,8 +73,7 @@ pub(crate) fn logged(command: &mut Command, log: &Path) -> Result<()> {
     let tail: Vec<&str> = text.lines().rev().take(8).collect();
     let tail: Vec<&str> = tail.into_iter().rev().collect();
     bail!(
-        "`{}` failed (all of it: {})\n{}",
-        line(command),
+        "{status}; {} ends with:\n{}",
         log.display(),
         tail.join("\n")
     )

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::packages::Package;
 use super::step;
@@ -42,16 +42,14 @@ pub(crate) fn missing(
         .collect())
 }
 
-/// On a distribution that we do not install on: what a probe does not find.
-pub(crate) fn probe(packages: impl Iterator<Item = &'static Package>) -> Vec<String> {
-    packages
-        .filter(|p| match p.probe {
-            "" => false,
-            file if file.starts_with('/') => !Path::new(file).exists(),
-            program => cmd::find(program).is_none(),
-        })
-        .map(|p| format!("{} ({})", p.name, p.purpose))
-        .collect()
+/// `--no-remove`: rustc-web conflicts with some packaged compilers. Taking a user's compiler away is
+/// not ours to do.
+const INSTALL: [&str; 3] = ["--no-install-recommends", "--no-remove", "install"];
+
+/// The command line with which root installs packages.
+pub(crate) fn by_hand(names: &[&str]) -> String {
+    let (install, names) = (INSTALL.join(" "), names.join(" "));
+    format!("apt-get update && apt-get {install} {names}")
 }
 
 /// Installs the missing packages.
@@ -61,44 +59,31 @@ pub(crate) fn install(packages: impl Iterator<Item = &'static Package>) -> Resul
         return Ok(());
     }
     let names: Vec<&str> = missing.iter().map(|p| p.name).collect();
-    let by_hand = format!(
-        "sudo apt-get update && sudo apt-get install --no-remove {}",
-        names.join(" ")
-    );
+    let by_hand = by_hand(&names);
     if !is_root() && cmd::find("sudo").is_none() {
-        bail!("packages are missing and there is neither root nor sudo; run as root: {by_hand}");
+        bail!(
+            "{} packages are missing and there is neither root nor sudo; run as root: {by_hand}",
+            names.len()
+        );
     }
     let logs = paths::cache()?.join("logs");
     let services: Vec<&str> = missing.iter().flat_map(|p| p.services).copied().collect();
     let quiet = Quiet::before(&services)?;
-    let result = step("apt-get update", || {
-        cmd::logged(
-            as_root("apt-get").args(["-q", "update"]),
-            &logs.join("apt-update.log"),
-        )
-    })
-    .and_then(|()| {
-        step(&format!("installing {}", names.join(" ")), || {
-            // `--no-remove`: rustc-web conflicts with some packaged compilers. Taking a user's
-            // compiler away is not ours to do.
-            let mut apt = as_root("apt-get");
-            apt.args([
-                "-q",
-                "-y",
-                "--no-install-recommends",
-                "--no-remove",
-                "install",
-            ])
-            .args(&names);
-            cmd::logged(&mut apt, &logs.join("apt-install.log"))
-        })
+    // Somebody's broken archive need not stop us, but without network it is the cause to tell.
+    let updated = step("apt-get update", || {
+        let mut apt = as_root("apt-get");
+        apt.args(["-q", "-o", "APT::Update::Error-Mode=any", "update"]);
+        cmd::logged(&mut apt, &logs.join("apt-update.log"))
+    });
+    let installed = step(&format!("installing {} packages", names.len()), || {
+        let mut apt = as_root("apt-get");
+        apt.args(["-q", "-y"]).args(INSTALL).args(&names);
+        cmd::logged(&mut apt, &logs.join("apt-install.log"))
     });
     quiet.after();
-    result.map_err(|e| {
-        e.context(format!(
-            "packages are missing; install them by hand: {by_hand}"
-        ))
-    })
+    installed
+        .map_err(|error| updated.err().unwrap_or(error))
+        .with_context(|| format!("cannot install packages; by hand it is: sudo sh -c '{by_hand}'"))
 }
 
 /// Whether this process is root's.

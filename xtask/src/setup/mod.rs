@@ -4,6 +4,7 @@
 //! that finds everything in place costs one `dpkg-query` and a few `stat`s.
 
 mod apt;
+mod elsewhere;
 mod packages;
 mod tools;
 
@@ -52,10 +53,10 @@ pub(crate) fn ensure() -> Result<()> {
     if apt::is_debian_12() {
         apt::install(packages::all())?;
     } else {
-        let missing = apt::probe(packages::all());
+        let missing = elsewhere::missing(packages::all());
         if !missing.is_empty() {
             bail!(
-                "this is not Debian 12, so install these by your own means (Debian's names):\n  {}",
+                "this is not Debian 12, so install these with its own package manager:\n  {}",
                 missing.join("\n  ")
             );
         }
@@ -63,20 +64,19 @@ pub(crate) fn ensure() -> Result<()> {
     tools::install()
 }
 
-/// One line for each missing thing, with the command that gets it.
+/// One line for each missing thing, with the command that gets it or, last, all packages at once.
 fn missing() -> Result<Vec<String>> {
     let mut lines = if apt::is_debian_12() {
-        apt::missing(packages::all())?
+        let missing = apt::missing(packages::all())?;
+        let names: Vec<&str> = missing.iter().map(|p| p.name).collect();
+        let all = format!("all packages: sudo sh -c '{}'", apt::by_hand(&names));
+        missing
             .iter()
-            .map(|p| {
-                format!(
-                    "{} ({}): sudo apt-get install {}",
-                    p.name, p.purpose, p.name
-                )
-            })
+            .map(|p| format!("{} ({})", p.name, p.purpose))
+            .chain((!names.is_empty()).then_some(all))
             .collect()
     } else {
-        apt::probe(packages::all())
+        elsewhere::missing(packages::all())
     };
     lines.extend(tools::missing()?);
     Ok(lines)

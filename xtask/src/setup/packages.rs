@@ -37,7 +37,7 @@ const fn service(
 
 /// Everything that the build needs.
 pub(crate) const BUILD: &[Package] = &[
-    package("rustc-web", "compiler of the kernel part", "rustc"),
+    package("rustc-web", "compiler of the kernel part", ""),
     package("libstd-rust-web-dev-bpf", "core for the BPF targets", ""),
     package("llvm-22-dev", "building bpf-linker", ""),
     package("libpolly-22-dev", "building bpf-linker", ""),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::step;
+use super::{apt, step};
 use crate::{cmd, paths};
 
 /// A program that `cargo install` builds.
@@ -17,6 +17,8 @@ struct Tool {
     minutes: u32,
     args: &'static [&'static str],
     env: &'static [(&'static str, &'static str)],
+    /// It is built against Debian's packages; elsewhere setup asks for one in `PATH`.
+    debian_only: bool,
     /// Nothing but `cargo xtask lint` needs it, so that failing to build it is no reason to stop.
     optional: bool,
 }
@@ -32,6 +34,7 @@ const TOOLS: &[Tool] = &[
         minutes: 1,
         args: &["--no-default-features", "--features", "llvm-22"],
         env: &[("LLVM_PREFIX", "/usr/lib/llvm-22")],
+        debian_only: true,
         optional: false,
     },
     Tool {
@@ -42,6 +45,7 @@ const TOOLS: &[Tool] = &[
         // Newer sigstore dependencies than the locked ones do not compile.
         args: &["--locked"],
         env: BPFMAN_ENV,
+        debian_only: false,
         optional: false,
     },
     Tool {
@@ -51,6 +55,7 @@ const TOOLS: &[Tool] = &[
         minutes: 4,
         args: &["--locked"],
         env: BPFMAN_ENV,
+        debian_only: false,
         optional: false,
     },
     Tool {
@@ -60,6 +65,7 @@ const TOOLS: &[Tool] = &[
         minutes: 4,
         args: &["--locked"],
         env: &[],
+        debian_only: false,
         optional: true,
     },
     Tool {
@@ -69,12 +75,16 @@ const TOOLS: &[Tool] = &[
         minutes: 1,
         args: &["--locked"],
         env: &[],
+        debian_only: false,
         optional: true,
     },
 ];
 
 impl Tool {
     fn is_missing(&self, installed: &str) -> Result<bool> {
+        if self.debian_only && !apt::is_debian_12() {
+            return Ok(false);
+        }
         let entry = format!("\"{} {} (", self.krate, self.version);
         Ok(!installed.contains(&entry) || !paths::tool(self.program)?.is_file())
     }
@@ -156,7 +166,7 @@ pub(crate) fn install() -> Result<()> {
             Err(error) => {
                 return Err(error).with_context(|| {
                     format!(
-                        "{} {} is missing; build it by hand: {}",
+                        "cannot build {} {}; by hand it is: {}",
                         tool.krate,
                         tool.version,
                         tool.by_hand().unwrap_or_default()
