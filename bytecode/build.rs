@@ -109,6 +109,9 @@ fn compile_kernel(
     if let Ok(home) = home {
         flags.push(format!("--remap-path-prefix={home}=cargo"));
     }
+    if let Core::Source { rust } = &tools.core {
+        flags.push(format!("--remap-path-prefix={}=rust", rust.display()));
+    }
     let mut cargo = Command::new(&tools.cargo);
     cargo
         .args(["build", "--release", "--locked", "--target", &triple])
@@ -137,7 +140,7 @@ fn compile_kernel(
         Core::Prebuilt { rustc } => {
             cargo.env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1");
         }
-        Core::Source => {
+        Core::Source { .. } => {
             cargo
                 .env("RUSTUP_TOOLCHAIN", "nightly")
                 .args(["-Z", "build-std=core"]);

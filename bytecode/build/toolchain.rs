@@ -17,7 +17,10 @@ pub(crate) enum Core {
         rustc: PathBuf,
     },
     /// rustup's nightly with the component rust-src, and `-Z build-std`.
-    Source,
+    Source {
+        /// The folder that rust-src is in.
+        rust: PathBuf,
+    },
 }
 
 /// The tools, by path or by name in `PATH`.
@@ -35,7 +38,7 @@ impl Toolchain {
         let cargo = match core {
             Core::Prebuilt { .. } => env::var_os("CARGO").map_or("cargo".into(), PathBuf::from),
             // The proxy of rustup, which obeys RUSTUP_TOOLCHAIN.
-            Core::Source => "cargo".into(),
+            Core::Source { .. } => "cargo".into(),
         };
         Ok(Self {
             cargo,
@@ -64,8 +67,11 @@ fn find_core() -> Result<Core, String> {
         .ok()
         .filter(|output| output.status.success())
         .map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    if nightly.is_some_and(|root| root.join("lib/rustlib/src/rust/library/core").is_dir()) {
-        return Ok(Core::Source);
+    if let Some(root) = nightly {
+        let rust = root.join("lib/rustlib/src/rust");
+        if rust.join("library/core").is_dir() {
+            return Ok(Core::Source { rust });
+        }
     }
     Err(format!(
         "no Rust compiler with a core library for BPF; on Debian 12 {REMEDY}; elsewhere \
