@@ -32,7 +32,7 @@ const TOOLS: &[Tool] = &[
         version: "0.13.0",
         program: "bpf-linker",
         minutes: 1,
-        args: &["--no-default-features", "--features", "llvm-22"],
+        args: &["--locked", "--no-default-features", "--features", "llvm-22"],
         env: &[("LLVM_PREFIX", "/usr/lib/llvm-22")],
         debian_only: true,
         optional: false,
@@ -176,4 +176,41 @@ pub(crate) fn install() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::setup::packages::BUILD;
+
+    /// The same source gives the same object only if the compilers are the same.
+    #[test]
+    fn the_containerfile_uses_the_same_tools() {
+        let text = fs::read_to_string(paths::project().join("Containerfile")).unwrap();
+        let words: HashSet<&str> = text.split_ascii_whitespace().collect();
+        let linker = TOOLS.iter().find(|t| t.krate == "bpf-linker").unwrap();
+        let env = linker
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        let wanted: Vec<String> = [linker.krate, linker.version]
+            .iter()
+            .chain(linker.args)
+            .chain(
+                BUILD
+                    .iter()
+                    .filter(|p| p.purpose != "building bpfman")
+                    .map(|p| &p.name),
+            )
+            .map(|word| (*word).to_owned())
+            .chain(env)
+            .collect();
+        let missing: Vec<_> = wanted
+            .iter()
+            .filter(|w| !words.contains(w.as_str()))
+            .collect();
+        assert!(missing.is_empty(), "not in the Containerfile: {missing:?}");
+    }
 }
