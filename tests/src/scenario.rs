@@ -112,6 +112,11 @@ pub const ALL: &[Scenario] = &[
     since(
         READING,
         Below::SeenIn("local_tc"),
+        scenario("left_out_by_choice", 90, scenarios::choice::leaves_out),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
         scenario("tcp_lookups", 90, scenarios::tcp::lookups),
     ),
     since(

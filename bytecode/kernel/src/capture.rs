@@ -144,6 +144,8 @@ unsafe fn fill(
         (*header).captured_len = captured_len;
         (*header).source_port = transport.source_port;
         (*header).destination_port = transport.destination_port;
+        (*header).sample = settings::sample() as u16;
+        (*header).select = settings::select() as u8;
         (*header).padding = 0;
     }
 }

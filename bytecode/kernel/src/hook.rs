@@ -4,8 +4,8 @@ use crate::{
     capture::{Place, capture},
     core_access, fast, maps,
     packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, Transport},
-    parse::{self, Start, equal, select},
-    settings,
+    parse::{self, Start, equal},
+    select, settings,
     source::{Linear, Skb, Source, Xdp},
 };
 use aya_ebpf::{
@@ -128,7 +128,9 @@ pub fn tracepoint(context: &TracePointContext, hook: u8, direction: u8) {
 
 #[inline(always)]
 fn report<S: Source>(source: &S, place: &Place, transport: &Transport, stats: &mut Stats) {
-    if let Some(payload) = transport.payload(source.len(), stats) {
+    if let Some(payload) = transport.payload(source.len(), stats)
+        && select::wanted(source, transport, &payload, stats)
+    {
         capture(source, place, transport, &payload, stats);
     }
 }
@@ -187,7 +189,7 @@ fn skb_start(source: &Skb) -> Option<Start> {
     let in_header: u16 = source.load(ETHERTYPE_OFFSET)?;
     Some(Start {
         offset: ethernet * ETHERNET_HEADER,
-        ethertype: u16::from_be(select(ethernet, in_header, protocol)),
+        ethertype: u16::from_be(parse::select(ethernet, in_header, protocol)),
     })
 }
 

@@ -17,6 +17,7 @@ mod hook;
 mod maps;
 mod packet;
 mod parse;
+mod select;
 mod settings;
 mod source;
 

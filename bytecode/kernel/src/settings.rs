@@ -9,6 +9,10 @@ static DNS_PORTS: [u16; event::PORTS_MAX] = event::DEFAULT_PORTS;
 static DNS_SNAP_LEN: u32 = event::PAYLOAD_MAX;
 #[unsafe(no_mangle)]
 static DNS_NETNS_COOKIE: u64 = 0;
+#[unsafe(no_mangle)]
+static DNS_SAMPLE: u32 = 1;
+#[unsafe(no_mangle)]
+static DNS_SELECT: u32 = event::SELECT_ALL as u32;
 
 /// Bytes of payload to copy at most.
 #[inline(always)]
@@ -23,6 +27,20 @@ pub fn snap_len() -> u32 {
 pub fn netns_cookie() -> u64 {
     // SAFETY: a valid, aligned static.
     unsafe { core::ptr::read_volatile(&raw const DNS_NETNS_COOKIE) }
+}
+
+/// Of so many lookups one is captured; 0 and 1 mean every one.
+#[inline(always)]
+pub fn sample() -> u32 {
+    // SAFETY: a valid, aligned static.
+    unsafe { core::ptr::read_volatile(&raw const DNS_SAMPLE) }
+}
+
+/// Which messages are captured: one of the contract's `SELECT_*`.
+#[inline(always)]
+pub fn select() -> u32 {
+    // SAFETY: a valid, aligned static.
+    unsafe { core::ptr::read_volatile(&raw const DNS_SELECT) }
 }
 
 /// Whether one of the ports (host byte order) is in the port set. Unused slots are 0 and last.

@@ -96,8 +96,12 @@ pub struct PacketHeader {
     pub source_port: u16,
     /// Destination port.
     pub destination_port: u16,
+    /// [`crate::GLOBAL_SAMPLE`] as of this record; the lookup stands for so many. 0 means 1.
+    pub sample: u16,
+    /// [`crate::GLOBAL_SELECT`] as of this record.
+    pub select: u8,
     /// Always 0.
-    pub padding: u32,
+    pub padding: u8,
 }
 
 const _: () = assert!(size_of::<PacketHeader>() == 96);

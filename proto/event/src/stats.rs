@@ -5,8 +5,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 macro_rules! stats {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Value of the map [`crate::MAP_STATS`]: messages by what became of them. Every packet on
-        /// a DNS port ends in `submitted` or in exactly one of the counters that follow it, up to
-        /// `unreadable`.
+        /// a DNS port ends in exactly one of `submitted`, `ring_full`, `malformed`, `unreadable`,
+        /// `bare_acks`, `sampled_out` and `deselected`.
         #[repr(C)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
         pub struct Stats {
@@ -53,6 +53,10 @@ stats! {
     /// TCP segments on a DNS port without payload and without SYN, FIN or RST: acknowledgements,
     /// which carry no message and are not reported.
     bare_acks,
+    /// Messages left out by [`crate::GLOBAL_SAMPLE`].
+    sampled_out,
+    /// Messages left out by [`crate::GLOBAL_SELECT`].
+    deselected,
 }
 
-const _: () = assert!(size_of::<Stats>() == 9 * 8);
+const _: () = assert!(size_of::<Stats>() == 11 * 8);

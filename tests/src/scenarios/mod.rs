@@ -3,6 +3,7 @@
 pub(crate) mod bad_input;
 pub(crate) mod boot;
 pub(crate) mod by_hand;
+pub(crate) mod choice;
 pub(crate) mod doctor;
 pub(crate) mod loaders;
 pub(crate) mod local;

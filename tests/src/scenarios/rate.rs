@@ -16,6 +16,8 @@ const RATE: &str = "400";
 const SECONDS: &str = "5";
 /// Anonymous memory that the reader may use, KiB; the pages of the ring are the kernel's.
 const MEMORY: u64 = 20 << 10;
+/// Time that a record may wait, ns; one that nobody is woken for waits for 5 s.
+const LAG_NS: u64 = 2_500_000_000;
 /// CPU time that an idle reader may use in [`IDLE`], in ticks of 10 ms. One tick is the least that
 /// can be told.
 const IDLE_TICKS: u64 = 1;
@@ -27,28 +29,15 @@ pub(crate) fn exact() -> Result<()> {
     let _names = NameServers::start()?;
     load_at_server(&["--local"])?.ok()?;
     let mut watch = Watch::start(&[])?;
-    fs::write(
-        "/run/lab/questions",
+    let Sent {
+        queries: sent,
+        completed,
+        ..
+    } = send(
         "www.example.test A\nwww.example.test AAAA\nnowhere.example.test A\n",
-    )?;
-    let line = [
-        "dnsperf",
-        "-s",
-        SERVER.0,
-        "-d",
-        "/run/lab/questions",
-        "-Q",
         RATE,
-        "-l",
         SECONDS,
-        "-c",
-        "4",
-    ];
-    let outcome = net::run("client", &line)?.ok()?;
-    let (sent, completed) = (
-        number(&outcome.stdout, "Queries sent:")?,
-        number(&outcome.stdout, "Queries completed:")?,
-    );
+    )?;
     let pid = watch.daemon().pid();
     let before = ticks(pid)?;
     std::thread::sleep(IDLE);
@@ -74,6 +63,12 @@ pub(crate) fn exact() -> Result<()> {
     note(&format!(
         "{sent} queries, {completed} answered, all reported; reader: {memory} KiB anonymous, {idle} ticks in 6 s idle"
     ))?;
+    let lag = seen.number("reader/max_lag_ns")?;
+    ensure!(
+        lag < LAG_NS,
+        "a record waited {} ms: the reader was not woken",
+        lag / 1_000_000
+    );
     ensure!(memory <= MEMORY, "the reader uses {memory} KiB");
     ensure!(
         idle <= IDLE_TICKS,
@@ -81,6 +76,50 @@ pub(crate) fn exact() -> Result<()> {
     );
     ctl(&["unload"])?.ok()?;
     nothing_left()
+}
+
+/// What dnsperf says of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    /// Queries sent.
+    pub(crate) queries: u64,
+    /// Those that were answered.
+    pub(crate) completed: u64,
+    /// Those that were answered with REFUSED.
+    pub(crate) refused: u64,
+}
+
+/// Sends questions, one a line, again and again to the name server: so many a second, for so many
+/// seconds.
+pub(crate) fn send(questions: &str, rate: &str, seconds: &str) -> Result<Sent> {
+    fs::write("/run/lab/questions", questions)?;
+    let line = [
+        "dnsperf",
+        "-s",
+        SERVER.0,
+        "-d",
+        "/run/lab/questions",
+        "-Q",
+        rate,
+        "-l",
+        seconds,
+        "-c",
+        "4",
+    ];
+    let report = net::run("client", &line)?.ok()?.stdout;
+    Ok(Sent {
+        queries: number(&report, "Queries sent:")?,
+        completed: number(&report, "Queries completed:")?,
+        refused: refused(&report),
+    })
+}
+
+/// `Response codes:       NOERROR 2 (33.33%), REFUSED 1 (16.67%)`; a code that never came is not
+/// named.
+fn refused(report: &str) -> u64 {
+    let behind = report.split("REFUSED ").nth(1);
+    let number = behind.and_then(|rest| rest.split_whitespace().next());
+    number.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// The number behind a word of dnsperf's report.

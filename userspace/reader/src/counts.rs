@@ -16,8 +16,9 @@ use crate::tcp::TcpCounts;
 /// udp_messages + tcp.messages
 ///                           = queries + responses + malformed
 /// queries                   = answered + retransmissions + timeouts + evicted + multicast + pending
-/// responses                 = answered + orphans + announcements + axfr_messages
-/// lookups                   = answered + timeouts + evicted + multicast + orphans + announcements
+/// responses                 = answered + responses_only + orphans + announcements + axfr_messages
+/// lookups                   = answered + responses_only + timeouts + evicted + multicast + orphans
+///                           + announcements
 /// ```
 ///
 /// `pending` is only known at the end. `malformed` lines are shown but are no lookups. What becomes
@@ -46,6 +47,8 @@ pub struct Counts {
     pub lookups: u64,
     /// Lookups with query and response.
     pub answered: u64,
+    /// Lookups of which only the response is captured, by choice.
+    pub responses_only: u64,
     /// Answered lookups whose answer cannot be read to the end or holds data that contradicts its
     /// type.
     pub malformed_answers: u64,
@@ -66,6 +69,8 @@ pub struct Counts {
     pub axfr_messages: u64,
     /// TCP lookups that follow a truncated answer to the same question over UDP.
     pub retries_of_truncated: u64,
+    /// What the counts above stand for where one lookup in so many is captured.
+    pub scaled: Scaled,
     /// Queries still pending at the end.
     pub pending: u64,
     /// Lookups and malformed packets that the filters let through.
@@ -73,6 +78,18 @@ pub struct Counts {
     /// Longest time from the kernel's stamp of a record to its reading, nanoseconds. Taken from
     /// the first record of each drain.
     pub max_lag_ns: u64,
+}
+
+/// Totals, each message and lookup times what it stands for (`load --sample`). The same as the
+/// raw ones where every lookup is captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Scaled {
+    /// Queries.
+    pub queries: u64,
+    /// Responses.
+    pub responses: u64,
+    /// Lookups.
+    pub lookups: u64,
 }
 
 /// The kernel's counters over the reader's time.
@@ -97,7 +114,9 @@ impl KernelCounts {
             truncated,
             later_fragments,
             unparsable,
-            bare_acks
+            bare_acks,
+            sampled_out,
+            deselected
         ))
     }
 
@@ -141,6 +160,27 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// What is not here by choice, and what is here stands for.
+    fn left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Stats {
+            sampled_out,
+            deselected,
+            ..
+        } = self.kernel.0;
+        let Counts {
+            lookups, scaled, ..
+        } = self.reader;
+        if sampled_out == 0 && deselected == 0 && scaled.lookups == lookups {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "left out by choice: {sampled_out} messages sampled out, {deselected} deselected; scaled up: \
+             {} queries, {} responses, {} lookups",
+            scaled.queries, scaled.responses, scaled.lookups
+        )
+    }
+
     /// Writes one JSON object and a line end.
     ///
     /// # Errors
@@ -181,6 +221,7 @@ impl fmt::Display for Summary {
             counts.lookups, counts.answered
         )?;
         for (name, count) in [
+            ("responses without their queries", counts.responses_only),
             ("timed out", counts.timeouts),
             ("orphans", counts.orphans),
             ("evicted", counts.evicted),
@@ -199,6 +240,7 @@ impl fmt::Display for Summary {
             "; {} retransmissions, {} pending at the end, {} shown",
             counts.retransmissions, counts.pending, counts.shown
         )?;
+        self.left_out(f)?;
         write!(f, "lost:")?;
         for (i, (reason, count)) in self.kernel.lost().into_iter().enumerate() {
             write!(f, "{} {count} {reason}", if i == 0 { "" } else { "," })?;

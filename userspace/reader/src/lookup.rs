@@ -13,6 +13,8 @@ use crate::record::{Direction, Hook, Packet, Transport, endpoint};
 pub enum Outcome {
     /// Query and response were seen.
     Answered,
+    /// A response whose query the kernel part leaves out by choice, see [`crate::record::Select`].
+    Response,
     /// No response within the time-out.
     Timeout,
     /// A response whose query was not seen.
@@ -32,7 +34,7 @@ impl Outcome {
     #[must_use]
     pub const fn error(self) -> Option<&'static str> {
         match self {
-            Self::Answered | Self::Multicast | Self::Announcement => None,
+            Self::Answered | Self::Response | Self::Multicast | Self::Announcement => None,
             Self::Timeout => Some("timeout"),
             Self::Orphan => Some("orphan"),
             Self::Evicted => Some("evicted"),
@@ -72,6 +74,8 @@ pub struct Lookup<'a> {
     pub truncated: bool,
     /// Asked over TCP after a truncated answer over UDP, see `TC` of RFC 1035, section 4.1.1.
     pub retry_of_truncated: bool,
+    /// It stands for so many lookups, since one in so many is captured.
+    pub sample: u16,
     /// The message, unless [`Outcome::Malformed`].
     pub dns: Option<Dns<'a>>,
 }
@@ -156,6 +160,7 @@ impl<'a> Lookup<'a> {
             retransmissions: pending.retransmissions,
             truncated: facts.cut,
             retry_of_truncated: facts.retry,
+            sample: facts.sample,
             dns: Some(Dns {
                 id: tuple.id,
                 opcode: Opcode::from_int(facts.opcode),
@@ -211,6 +216,7 @@ impl<'a> Lookup<'a> {
             retransmissions: 0,
             truncated: packet.cut,
             retry_of_truncated: false,
+            sample: packet.sample,
             dns: None,
         }
     }

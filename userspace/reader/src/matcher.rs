@@ -72,6 +72,8 @@ pub struct Facts {
     pub cut: bool,
     /// It follows a truncated answer to the same question.
     pub retry: bool,
+    /// It stands for so many lookups.
+    pub sample: u16,
 }
 
 /// A query that waits for its response.

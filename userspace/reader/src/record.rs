@@ -98,6 +98,30 @@ pub enum Direction {
     Egress = event::DIRECTION_EGRESS,
 }
 
+/// Which messages the kernel part captures, as the contract's `SELECT_*`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Select {
+    /// Every one.
+    #[default]
+    All = event::SELECT_ALL,
+    /// Of datagrams, responses.
+    Responses = event::SELECT_RESPONSES,
+    /// Of datagrams, responses that tell of a failure.
+    Failures = event::SELECT_FAILURES,
+}
+
+impl Select {
+    const fn from_wire(value: u8) -> Option<Self> {
+        Some(match value {
+            event::SELECT_ALL => Self::All,
+            event::SELECT_RESPONSES => Self::Responses,
+            event::SELECT_FAILURES => Self::Failures,
+            _ => return None,
+        })
+    }
+}
+
 /// Transport of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -148,6 +172,10 @@ pub struct Packet<'a> {
     pub tcp_flags: u8,
     /// Bytes of payload on the wire.
     pub wire_len: u32,
+    /// It stands for so many lookups: one in so many is captured. At least 1.
+    pub sample: u16,
+    /// What the kernel part leaves out of each lookup.
+    pub select: Select,
     /// The payload is shorter than on the wire, or the rest travels in later fragments.
     pub cut: bool,
     /// Transport payload.
@@ -200,6 +228,9 @@ impl<'a> Packet<'a> {
             tcp_seq: header.tcp_seq,
             tcp_flags: header.tcp_flags,
             wire_len: header.wire_len,
+            sample: header.sample.max(1),
+            select: Select::from_wire(header.select)
+                .ok_or_else(|| unknown("select", header.select))?,
             cut: header.flags & (event::FLAG_TRUNCATED | event::FLAG_FRAGMENT) != 0,
             payload,
         })

@@ -72,6 +72,8 @@ pub(crate) fn record(
         captured_len: len,
         source_port: ports.0,
         destination_port: ports.1,
+        sample: 1,
+        select: 0,
         padding: 0,
     };
     let mut bytes = header.as_bytes().to_vec();

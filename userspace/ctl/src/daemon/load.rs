@@ -7,7 +7,9 @@ use dns_trace_bpfman::{
     Attach, Client, Credentials, Direction as Towards, Load, LoadProgram, Place, Program,
     ProgramType, Source,
 };
-use dns_trace_event::{ABI_VERSION, GLOBAL_NETNS_COOKIE, GLOBAL_PORTS, GLOBAL_SNAP_LEN};
+use dns_trace_event::{
+    ABI_VERSION, GLOBAL_NETNS_COOKIE, GLOBAL_PORTS, GLOBAL_SAMPLE, GLOBAL_SELECT, GLOBAL_SNAP_LEN,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -154,17 +156,7 @@ impl Job<'_> {
         Load {
             source: self.source.clone(),
             programs: names.iter().map(program).collect(),
-            global_data: BTreeMap::from([
-                (GLOBAL_PORTS.to_owned(), settings.ports_bytes()),
-                (
-                    GLOBAL_SNAP_LEN.to_owned(),
-                    settings.snap_len.to_ne_bytes().to_vec(),
-                ),
-                (
-                    GLOBAL_NETNS_COOKIE.to_owned(),
-                    settings.netns_cookie.to_ne_bytes().to_vec(),
-                ),
-            ]),
+            global_data: global_data(settings),
             metadata: BTreeMap::from([
                 (META_INSTANCE.to_owned(), self.plan.instance.to_string()),
                 (META_ABI.to_owned(), ABI_VERSION.to_string()),
@@ -335,4 +327,20 @@ pub(super) fn source_text(source: &Source) -> String {
         Source::Image(image) => image.url.clone(),
         Source::File(path) => path.display().to_string(),
     }
+}
+
+fn global_data(settings: &Settings) -> BTreeMap<String, Vec<u8>> {
+    let words = [
+        (GLOBAL_SNAP_LEN, settings.snap_len),
+        (GLOBAL_SAMPLE, settings.sample),
+        (GLOBAL_SELECT, settings.select),
+    ];
+    let words = words.map(|(name, value)| (name.to_owned(), value.to_ne_bytes().to_vec()));
+    BTreeMap::from_iter(words.into_iter().chain([
+        (GLOBAL_PORTS.to_owned(), settings.ports_bytes()),
+        (
+            GLOBAL_NETNS_COOKIE.to_owned(),
+            settings.netns_cookie.to_ne_bytes().to_vec(),
+        ),
+    ]))
 }

@@ -7,7 +7,8 @@ use aya::{
     programs::{Program, ProgramError, ProgramInfo, loaded_programs},
 };
 use dns_trace_event::{
-    ABI_VERSION, GLOBAL_NETNS_COOKIE, GLOBAL_PORTS, GLOBAL_SNAP_LEN, MAP_CONTROL,
+    ABI_VERSION, GLOBAL_NETNS_COOKIE, GLOBAL_PORTS, GLOBAL_SAMPLE, GLOBAL_SELECT, GLOBAL_SNAP_LEN,
+    MAP_CONTROL,
 };
 
 use super::Object;
@@ -93,6 +94,8 @@ pub(super) fn verified(object: &Object, names: &[&str], settings: &Settings) -> 
         .verifier_log_level(VerifierLogLevel::DEBUG)
         .override_global(GLOBAL_PORTS, &settings.ports, true)
         .override_global(GLOBAL_SNAP_LEN, &settings.snap_len, true)
+        .override_global(GLOBAL_SAMPLE, &settings.sample, true)
+        .override_global(GLOBAL_SELECT, &settings.select, true)
         .override_global(GLOBAL_NETNS_COOKIE, &settings.netns_cookie, true)
         .load(&object.bytes)
         .map_err(|error| refused(object, error))?;

@@ -12,7 +12,7 @@ use crate::lookup::{Lookup, Outcome};
 use crate::matcher::{Facts, Matcher, Queried, Tuple};
 use crate::message::Decoded;
 use crate::name::WireName;
-use crate::record::{Packet, Transport};
+use crate::record::{Packet, Select, Transport};
 use crate::sink::Sink;
 use crate::tcp::Transfer;
 
@@ -57,6 +57,7 @@ impl Messages<'_> {
 
     fn query(&mut self, packet: &Packet<'_>, message: &Decoded<'_>) -> io::Result<()> {
         self.counts.queries += 1;
+        self.counts.scaled.queries += u64::from(packet.sample);
         let tuple = tuple(packet, message.id(), false);
         if is_mdns_peer(packet) {
             // Answered to everybody, without question and without id (RFC 6762, section 6).
@@ -73,6 +74,7 @@ impl Messages<'_> {
             flags: message.flags(),
             opcode: message.opcode().to_int(),
             cut: packet.cut,
+            sample: packet.sample,
             retry: packet.transport == Transport::Tcp
                 && self.truncated.take(&tuple, &question, packet.time_ns),
         };
@@ -100,6 +102,7 @@ impl Messages<'_> {
         transfer: &mut Transfer,
     ) -> io::Result<()> {
         self.counts.responses += 1;
+        self.counts.scaled.responses += u64::from(packet.sample);
         self.expire(packet.time_ns)?;
         let further = *transfer == Some(message.id()) && message.may_be_of_transfer();
         if packet.transport == Transport::Tcp && message.is_of_transfer() {
@@ -161,12 +164,14 @@ impl Messages<'_> {
     fn show(&mut self, lookup: &Lookup<'_>) -> io::Result<()> {
         let counts = &mut self.counts;
         counts.lookups += 1;
+        counts.scaled.lookups += u64::from(lookup.sample);
         counts.retries_of_truncated += u64::from(lookup.retry_of_truncated);
         match lookup.outcome {
             Outcome::Answered => {
                 counts.answered += 1;
                 counts.malformed_answers += u64::from(lookup.error().is_some());
             }
+            Outcome::Response => counts.responses_only += 1,
             Outcome::Timeout => counts.timeouts += 1,
             Outcome::Orphan => counts.orphans += 1,
             Outcome::Evicted => counts.evicted += 1,
@@ -241,6 +246,8 @@ fn unanswered(tuple: &Tuple, outcome: Outcome) -> Outcome {
 const fn orphaned(packet: &Packet<'_>) -> Outcome {
     if packet.source_port == PORT_MDNS {
         Outcome::Announcement
+    } else if matches!(packet.transport, Transport::Udp) && !matches!(packet.select, Select::All) {
+        Outcome::Response
     } else {
         Outcome::Orphan
     }

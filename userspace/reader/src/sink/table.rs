@@ -139,7 +139,7 @@ impl<W: Write> TableSink<W> {
         } else {
             AnsiColor::Yellow
         };
-        let plain = lookup.outcome == Outcome::Answered && !failed;
+        let plain = matches!(lookup.outcome, Outcome::Answered | Outcome::Response) && !failed;
         let style = if plain {
             Style::new()
         } else {
@@ -150,7 +150,7 @@ impl<W: Write> TableSink<W> {
             lookup.outcome,
             lookup.dns.as_ref().and_then(|dns| dns.rcode()),
         ) {
-            (Outcome::Answered, Some(rcode)) => self.cell(RCODE, 16, rcode)?,
+            (Outcome::Answered | Outcome::Response, Some(rcode)) => self.cell(RCODE, 16, rcode)?,
             (outcome, _) => self.cell(RCODE, 16, outcome_name(outcome))?,
         }
         write!(self.writer, "{style:#}")
@@ -159,7 +159,7 @@ impl<W: Write> TableSink<W> {
 
 const fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Answered => "ANSWERED",
+        Outcome::Answered | Outcome::Response => "ANSWERED",
         Outcome::Timeout => "TIMEOUT",
         Outcome::Orphan => "ORPHAN",
         Outcome::Evicted => "EVICTED",

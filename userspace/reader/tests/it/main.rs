@@ -5,6 +5,7 @@
 )]
 
 mod cli;
+mod doorbell;
 mod hostile;
 mod json;
 mod libraries;

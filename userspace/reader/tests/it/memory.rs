@@ -86,9 +86,10 @@ pub(crate) fn add_up(c: &Counts) {
     assert_eq!(c.queries, ended + c.pending, "{c:?}");
     assert_eq!(
         c.responses,
-        c.answered + c.orphans + c.announcements + c.axfr_messages,
+        c.answered + c.responses_only + c.orphans + c.announcements + c.axfr_messages,
         "{c:?}"
     );
-    let lookups = c.answered + c.timeouts + c.evicted + c.multicast + c.orphans + c.announcements;
-    assert_eq!(c.lookups, lookups, "{c:?}");
+    let unanswered = c.timeouts + c.evicted + c.multicast;
+    let unasked = c.responses_only + c.orphans + c.announcements;
+    assert_eq!(c.lookups, c.answered + unanswered + unasked, "{c:?}");
 }

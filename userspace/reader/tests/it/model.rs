@@ -135,6 +135,7 @@ fn real(matcher: &mut Matcher, now: u64, step: &Step, events: &mut Vec<Event>) {
                 opcode: 0,
                 cut: false,
                 retry: false,
+                sample: 1,
             };
             let name = wire(name);
             let question = Question {

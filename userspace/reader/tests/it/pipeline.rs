@@ -362,3 +362,36 @@ fn the_count_is_exact() {
     let (seen, counts) = run(options, &records, 0);
     assert_eq!((seen.len(), counts.shown, counts.lookups), (2, 2, 5));
 }
+
+#[test]
+fn a_sampled_lookup_stands_for_many() {
+    let sampled = |rec: Rec| rec.with(|header| header.sample = 100);
+    let records = [ask(1, 7, "a.example"), answer(2, 7, "a.example")].map(sampled);
+    let (_, counts) = run(options(), &records, 0);
+    assert_eq!(
+        (counts.queries, counts.responses, counts.lookups),
+        (1, 1, 1)
+    );
+    let scaled = counts.scaled;
+    assert_eq!(
+        (scaled.queries, scaled.responses, scaled.lookups),
+        (100, 100, 100)
+    );
+}
+
+#[test]
+fn a_response_alone_by_choice_is_no_orphan() {
+    let selected = |select| answer(2, 7, "a.example").with(|header| header.select = select);
+    for select in [event::SELECT_RESPONSES, event::SELECT_FAILURES] {
+        let (seen, counts) = run(options(), &[selected(select)], 0);
+        assert_eq!((outcomes(&seen), seen[0].error), (vec!["Response"], None));
+        assert_eq!(
+            (counts.responses_only, counts.orphans, counts.lookups),
+            (1, 0, 1)
+        );
+    }
+    let (seen, _) = run(options(), &[selected(event::SELECT_ALL)], 0);
+    assert_eq!(outcomes(&seen), ["Orphan"]);
+    let (_, counts) = run(options(), &[selected(9)], 0);
+    assert_eq!(counts.undecodable, 1);
+}

@@ -49,6 +49,8 @@ impl Rec {
                 captured_len: payload.len() as u32,
                 source_port: 40000,
                 destination_port: 53,
+                sample: 1,
+                select: 0,
                 padding: 0,
             },
             payload,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{ValueEnum, builder::RangedU64ValueParser};
+use dns_trace_event::{SELECT_ALL, SELECT_FAILURES, SELECT_RESPONSES};
 
 pub(crate) use local::{FACT_SETTINGS, FACT_SOURCE, Wanted, hook_notes, other_way, points, wanted};
 pub(crate) use plan::Plan;
@@ -107,11 +108,38 @@ pub(crate) struct Args {
     /// Bytes to copy of each message at most
     #[arg(long, value_name = "BYTES", default_value_t = dns_trace_event::PAYLOAD_MAX, value_parser = RangedU64ValueParser::<u32>::new().range(1..=u64::from(dns_trace_event::PAYLOAD_MAX)), help_heading = "What to capture")]
     pub(crate) snap_len: u32,
+    /// Capture one lookup in N, whole: query and response stay together, over TCP the connection. The
+    /// reader counts what is left out, and scales its totals
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u32>::new().range(1..=u64::from(dns_trace_event::SAMPLE_MAX)), help_heading = "What to capture")]
+    pub(crate) sample: u32,
+    /// Leave out queries over UDP: half the work, but no latencies and no time-outs
+    #[arg(long, help_heading = "What to capture")]
+    pub(crate) responses_only: bool,
+    /// Of what goes over UDP, capture only responses other than NOERROR and NXDOMAIN
+    #[arg(
+        long,
+        conflicts_with = "responses_only",
+        help_heading = "What to capture"
+    )]
+    pub(crate) only_failures: bool,
 
     #[command(flatten)]
     pub(crate) bundle: cli::Bundle,
     #[command(flatten)]
     pub(crate) readers: cli::Readers,
+}
+
+impl Args {
+    /// `DNS_SELECT`.
+    fn select(&self) -> u32 {
+        u32::from(if self.only_failures {
+            SELECT_FAILURES
+        } else if self.responses_only {
+            SELECT_RESPONSES
+        } else {
+            SELECT_ALL
+        })
+    }
 }
 
 /// When to ask the registry.

@@ -102,6 +102,7 @@ impl TryFrom<Args> for Plan {
     type Error = anyhow::Error;
 
     fn try_from(args: Args) -> Result<Self> {
+        let select = args.select();
         let mut ifaces: Vec<String> = Vec::new();
         for iface in args.iface {
             // IFNAMSIZ of linux/if.h, without the end.
@@ -184,6 +185,8 @@ impl TryFrom<Args> for Plan {
             settings: Settings {
                 ports: args.ports.0,
                 snap_len: args.snap_len,
+                sample: args.sample,
+                select,
                 // The namespace is looked up when it is opened.
                 netns_cookie: 0,
             },
@@ -257,8 +260,7 @@ mod tests {
             plan.settings,
             Settings {
                 ports: dns_trace_event::DEFAULT_PORTS,
-                snap_len: 4096,
-                netns_cookie: 0
+                ..Settings::default()
             }
         );
     }
@@ -290,6 +292,9 @@ mod tests {
             "--image r/x --object f --iface eth0",
             "--image r/x --iface eth0 --username u",
             "--local --iface eth0 --ports 0",
+            "--local --iface eth0 --sample 0",
+            "--local --iface eth0 --sample 65536",
+            "--local --iface eth0 --responses-only --only-failures",
             "--local --iface eth0 --snap-len 0",
             "--local --iface eth0 --snap-len 4097",
             "--local --iface eth0 --priority 0",

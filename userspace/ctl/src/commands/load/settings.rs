@@ -2,7 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use dns_trace_event::{DEFAULT_PORTS, PAYLOAD_MAX, PORTS_MAX};
+use dns_trace_event::{
+    DEFAULT_PORTS, PAYLOAD_MAX, PORTS_MAX, SELECT_ALL, SELECT_FAILURES, SELECT_RESPONSES,
+};
 
 /// Ports that carry DNS, unused slots 0 and last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,10 @@ pub(crate) struct Settings {
     pub(crate) ports: [u16; PORTS_MAX],
     /// `DNS_SNAP_LEN`, in bytes.
     pub(crate) snap_len: u32,
+    /// `DNS_SAMPLE`: one lookup in so many.
+    pub(crate) sample: u32,
+    /// `DNS_SELECT`.
+    pub(crate) select: u32,
     /// `DNS_NETNS_COOKIE`; 0 makes the programs find it out for each message.
     pub(crate) netns_cookie: u64,
 }
@@ -24,6 +30,8 @@ impl Default for Settings {
         Self {
             ports: DEFAULT_PORTS,
             snap_len: PAYLOAD_MAX,
+            sample: 1,
+            select: SELECT_ALL.into(),
             netns_cookie: 0,
         }
     }
@@ -94,8 +102,17 @@ impl Settings {
             0 => String::new(),
             cookie => format!(", network namespace {cookie}"),
         };
+        let sample = match self.sample {
+            1 => String::new(),
+            rate => format!(", one lookup in {rate}"),
+        };
+        let select = match u8::try_from(self.select) {
+            Ok(SELECT_RESPONSES) => ", responses only",
+            Ok(SELECT_FAILURES) => ", failures only",
+            _ => "",
+        };
         format!(
-            "ports {}, snap length {}{netns}",
+            "ports {}, snap length {}{sample}{select}{netns}",
             Ports(self.ports),
             self.snap_len
         )
@@ -140,8 +157,7 @@ mod tests {
     fn bytes_are_in_the_machines_order() {
         let settings = Settings {
             ports: Ports::default().0,
-            snap_len: 4096,
-            netns_cookie: 0,
+            ..Settings::default()
         };
         assert_eq!(settings.ports_bytes()[..2], 53u16.to_ne_bytes());
         assert_eq!(settings.ports_bytes().len(), 16);

@@ -173,6 +173,10 @@ fn own(out: &mut Out, lookup: &Lookup<'_>) {
     if lookup.retry_of_truncated {
         out.raw(r#","retry_of_truncated":true"#);
     }
+    if lookup.sample > 1 {
+        out.raw(r#","sample":"#);
+        out.number(lookup.sample);
+    }
     if lookup.netns_cookie != 0 {
         out.raw(r#","netns_cookie":"#);
         out.number(lookup.netns_cookie);
