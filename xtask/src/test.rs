@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::vm::{self, Tally};
-use crate::{build, cmd, lint, paths, setup};
+use crate::{bench, build, cmd, lint, paths, setup};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Leave the guests out
+    /// Leave out what needs root: the guests, and the bench in short
     #[arg(long)]
     no_guests: bool,
     /// Kernels to boot: `all`, or names separated by commas
@@ -29,9 +29,24 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
             &mut tally,
             vm::scenarios(&build::binaries()?, args.kernels.as_deref(), None, false)?,
         );
+        add(&mut tally, short_bench()?);
     }
     tally.print();
     Ok(tally.failed == 0)
+}
+
+/// Whether the bench still measures, and loses nothing. On a machine that does other things at the same
+/// time its figures decide nothing.
+fn short_bench() -> Result<Tally> {
+    let measures = bench::run(&bench::Args::quick())?;
+    println!(
+        "test bench --quick ... {}",
+        if measures { "ok" } else { "FAILED" }
+    );
+    Ok(Tally {
+        passed: measures.into(),
+        failed: (!measures).into(),
+    })
 }
 
 fn add(to: &mut Tally, other: Tally) {

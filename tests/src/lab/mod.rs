@@ -6,7 +6,7 @@ pub mod kernel;
 pub mod mute;
 pub mod names;
 pub mod net;
-pub(crate) mod packet;
+pub mod packet;
 pub mod reader;
 pub mod registry;
 pub mod sh;

@@ -1,31 +1,38 @@
 //! Packets built by hand, header by header, from the inside out.
 
 /// Ethertype of IPv4.
-pub(crate) const IPV4: u16 = 0x0800;
+pub const IPV4: u16 = 0x0800;
 /// Ethertype of IPv6.
-pub(crate) const IPV6: u16 = 0x86dd;
+pub const IPV6: u16 = 0x86dd;
 /// Ethertype of a VLAN tag (IEEE 802.1Q).
-pub(crate) const VLAN: u16 = 0x8100;
+pub const VLAN: u16 = 0x8100;
 /// Ethertype of an outer VLAN tag (IEEE 802.1ad).
-pub(crate) const QINQ: u16 = 0x88a8;
+pub const QINQ: u16 = 0x88a8;
 
-/// IP protocol numbers.
-pub(crate) const TCP: u8 = 6;
-pub(crate) const UDP: u8 = 17;
-/// IPv6 extension headers.
-pub(crate) const HOP_BY_HOP: u8 = 0;
-pub(crate) const ROUTING: u8 = 43;
-pub(crate) const FRAGMENT: u8 = 44;
-pub(crate) const AUTHENTICATION: u8 = 51;
-pub(crate) const DESTINATION: u8 = 60;
+/// IP protocol number of TCP.
+pub const TCP: u8 = 6;
+/// IP protocol number of UDP.
+pub const UDP: u8 = 17;
+/// IPv6 extension header: hop-by-hop options.
+pub const HOP_BY_HOP: u8 = 0;
+/// IPv6 extension header: routing.
+pub const ROUTING: u8 = 43;
+/// IPv6 extension header: fragment.
+pub const FRAGMENT: u8 = 44;
+/// IPv6 extension header: authentication (RFC 4302).
+pub const AUTHENTICATION: u8 = 51;
+/// IPv6 extension header: destination options.
+pub const DESTINATION: u8 = 60;
 
 /// Bytes that can be recognised: 0, 1, 2, … 250, 0, …
-pub(crate) fn pattern(len: usize) -> Vec<u8> {
+#[must_use]
+pub fn pattern(len: usize) -> Vec<u8> {
     (0..=250u8).cycle().take(len).collect()
 }
 
 /// A UDP datagram whose length field says `payload` plus `lie` bytes.
-pub(crate) fn udp_lying(source: u16, destination: u16, payload: &[u8], lie: i32) -> Vec<u8> {
+#[must_use]
+pub fn udp_lying(source: u16, destination: u16, payload: &[u8], lie: i32) -> Vec<u8> {
     let len = i32::try_from(payload.len() + 8).unwrap_or(i32::MAX) + lie;
     let len = u16::try_from(len).unwrap_or(u16::MAX);
     let mut packet = Vec::new();
@@ -37,18 +44,14 @@ pub(crate) fn udp_lying(source: u16, destination: u16, payload: &[u8], lie: i32)
 }
 
 /// A UDP datagram.
-pub(crate) fn udp(source: u16, destination: u16, payload: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn udp(source: u16, destination: u16, payload: &[u8]) -> Vec<u8> {
     udp_lying(source, destination, payload, 0)
 }
 
 /// A TCP segment with four bytes of options.
-pub(crate) fn tcp(
-    source: u16,
-    destination: u16,
-    sequence: u32,
-    flags: u8,
-    payload: &[u8],
-) -> Vec<u8> {
+#[must_use]
+pub fn tcp(source: u16, destination: u16, sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = Vec::new();
     packet.extend(source.to_be_bytes());
     packet.extend(destination.to_be_bytes());
@@ -61,7 +64,8 @@ pub(crate) fn tcp(
 }
 
 /// An IPv4 packet from 10.0.0.1 to 10.0.0.2 with `options` bytes of options.
-pub(crate) fn ipv4_with(protocol: u8, fragment: u16, options: u8, inner: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn ipv4_with(protocol: u8, fragment: u16, options: u8, inner: &[u8]) -> Vec<u8> {
     let header = 20 + usize::from(options);
     let mut packet = vec![0x45 + options / 4, 0];
     packet.extend(
@@ -79,12 +83,14 @@ pub(crate) fn ipv4_with(protocol: u8, fragment: u16, options: u8, inner: &[u8]) 
 }
 
 /// An IPv4 packet without options.
-pub(crate) fn ipv4(protocol: u8, inner: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn ipv4(protocol: u8, inner: &[u8]) -> Vec<u8> {
     ipv4_with(protocol, 0, 0, inner)
 }
 
 /// An IPv6 packet from fd00::1 to fd00::2.
-pub(crate) fn ipv6(next: u8, inner: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn ipv6(next: u8, inner: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x60, 0, 0, 0];
     packet.extend(u16::try_from(inner.len()).unwrap_or(0).to_be_bytes());
     packet.extend([next, 64]);
@@ -98,7 +104,8 @@ pub(crate) fn ipv6(next: u8, inner: &[u8]) -> Vec<u8> {
 }
 
 /// An extension header of `units` more units than the least, in the unit of its kind.
-pub(crate) fn extension(kind: u8, next: u8, units: u8, inner: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn extension(kind: u8, next: u8, units: u8, inner: &[u8]) -> Vec<u8> {
     let len = if kind == AUTHENTICATION {
         (usize::from(units) + 2) * 4
     } else {
@@ -111,7 +118,8 @@ pub(crate) fn extension(kind: u8, next: u8, units: u8, inner: &[u8]) -> Vec<u8> 
 }
 
 /// A fragment header: offset in units of 8 bytes, and whether more fragments follow.
-pub(crate) fn fragment(next: u8, offset: u16, more: bool, inner: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn fragment(next: u8, offset: u16, more: bool, inner: &[u8]) -> Vec<u8> {
     let mut packet = vec![next, 0];
     packet.extend((offset << 3 | u16::from(more)).to_be_bytes());
     packet.extend([0, 0, 0, 7]);
@@ -120,7 +128,8 @@ pub(crate) fn fragment(next: u8, offset: u16, more: bool, inner: &[u8]) -> Vec<u
 }
 
 /// An Ethernet frame.
-pub(crate) fn ethernet(ethertype: u16, inner: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn ethernet(ethertype: u16, inner: &[u8]) -> Vec<u8> {
     let mut packet = vec![2; 12];
     packet.extend(ethertype.to_be_bytes());
     packet.extend(inner);
@@ -128,7 +137,8 @@ pub(crate) fn ethernet(ethertype: u16, inner: &[u8]) -> Vec<u8> {
 }
 
 /// A VLAN tag in line; its own ethertype stands in what is around it.
-pub(crate) fn tag(ethertype: u16, inner: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn tag(ethertype: u16, inner: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x20, 5];
     packet.extend(ethertype.to_be_bytes());
     packet.extend(inner);

@@ -25,6 +25,17 @@ pub(crate) struct Args {
     seconds: Option<u32>,
 }
 
+impl Args {
+    /// Every group, in short.
+    pub(crate) const fn quick() -> Self {
+        Self {
+            quick: true,
+            only: Vec::new(),
+            seconds: Some(1),
+        }
+    }
+}
+
 /// What happens inside the namespaces before the bench: file systems of its own over `/run`, a
 /// bpffs, and the group in a copy of `/etc/group`. `$1` is the folder with our binaries. They are
 /// copied since an unprivileged user may be unable to enter it.

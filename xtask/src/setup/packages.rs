@@ -77,6 +77,8 @@ pub(crate) const TEST: &[Package] = &[
     package("ca-certificates", "downloading over TLS", "/etc/ssl/certs"),
     package("bind9-dnsutils", "a real client (dig)", "dig"),
     package("dnsperf", "many queries at a steady rate", "dnsperf"),
+    package("tcpdump", "a peer in the bench", "tcpdump"),
+    package("tshark", "a peer in the bench", "tshark"),
     package(
         "bpftool",
         "loading the object with libbpf; looking into the kernel",
