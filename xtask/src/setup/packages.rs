@@ -61,6 +61,7 @@ pub(crate) const BUILD: &[Package] = &[
     ),
     package("libelf-dev", "building bpfman", "/usr/include/libelf.h"),
     package("pkg-config", "building bpfman", "pkg-config"),
+    package("make", "building bpfman", "make"),
     package("gcc", "linking", "cc"),
     package("libc6-dev", "linking", "/usr/include/stdio.h"),
 ];
