@@ -1,7 +1,4 @@
 //! Kernels to boot: a table, and fetching what it names into the cache.
-//!
-//! The packages come from Debian's archive through an apt configuration of our own, with its own
-//! sources, lists and cache, so that the machine's configuration is neither used nor changed.
 
 use std::cmp::Ordering;
 use std::fs;
@@ -10,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::archive::Archive;
 use crate::setup::step;
 use crate::{cmd, paths};
 
@@ -52,18 +50,8 @@ pub(crate) const KERNELS: &[Kernel] = &[
     },
 ];
 
-/// Suites that carry them.
-const SUITES: &[(&str, &str)] = &[
-    ("debian-security", "bullseye-security"),
-    ("debian-security", "bookworm-security"),
-    ("debian", "bookworm-backports"),
-    ("debian", "trixie-backports"),
-];
-
 /// Packages that make up a kernel, as far as a release has them.
 const PARTS: [&str; 4] = ["image", "binary", "modules", "base"];
-
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// An unpacked kernel package.
 pub(crate) struct Fetched {
@@ -124,8 +112,16 @@ impl Kernel {
     }
 
     fn download(&self, folder: &Path) -> Result<()> {
-        let apt = Apt::prepare()?;
-        let names = cmd::output(apt.command("apt-cache").args(["pkgnames", "linux-"]))?;
+        let archive = Archive::prepare()?;
+        let apt = |program: &str| {
+            let mut command = Command::new(program);
+            // What the machine has installed is not in question here.
+            command
+                .args(archive.options())
+                .args(["-o", "Dir::State::status=/dev/null"]);
+            command
+        };
+        let names = cmd::output(apt("apt-cache").args(["pkgnames", "linux-"]))?;
         let name = names
             .lines()
             .filter(|name| matches(self.pattern, name))
@@ -145,7 +141,7 @@ impl Kernel {
         let tree = work.path().join("tree");
         for part in parts {
             cmd::output(
-                apt.command("apt-get")
+                apt("apt-get")
                     .args(["-q", "download", part])
                     .current_dir(work.path()),
             )?;
@@ -154,52 +150,6 @@ impl Kernel {
         }
         // Renamed at the end, so that an interrupted run leaves nothing half-done under the name.
         fs::rename(&tree, folder).with_context(|| format!("cannot create {}", folder.display()))
-    }
-}
-
-/// The private apt configuration.
-struct Apt {
-    config: PathBuf,
-}
-
-impl Apt {
-    fn prepare() -> Result<Self> {
-        let root = paths::cache()?.join("apt");
-        for folder in ["state/lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(root.join(folder))?;
-        }
-        let mirror = std::env::var("DNS_TRACE_DEBIAN_MIRROR")
-            .unwrap_or_else(|_| "http://deb.debian.org".into());
-        let sources: String = SUITES
-            .iter()
-            .map(|(archive, suite)| {
-                format!("deb [arch=amd64 signed-by={KEYRING}] {mirror}/{archive} {suite} main\n")
-            })
-            .collect();
-        fs::write(root.join("sources.list"), sources)?;
-        fs::write(root.join("status"), "")?;
-        let at = root.display();
-        // The hooks of the machine's own configuration are for its own lists.
-        let config = format!(
-            "Dir::State \"{at}/state\";\nDir::State::status \"{at}/status\";\nDir::Cache \"{at}/cache\";\n\
-             Dir::Etc::sourcelist \"{at}/sources.list\";\nDir::Etc::sourceparts \"-\";\n\
-             APT::Architecture \"amd64\";\nAPT::Sandbox::User \"\";\nAcquire::Languages \"none\";\n\
-             #clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n"
-        );
-        let apt = Self {
-            config: root.join("apt.conf"),
-        };
-        fs::write(&apt.config, config)?;
-        cmd::output(apt.command("apt-get").args(["-q", "update"])).context(
-            "cannot read Debian's package lists (another mirror: DNS_TRACE_DEBIAN_MIRROR=http://…)",
-        )?;
-        Ok(apt)
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.arg("-c").arg(&self.config);
-        command
     }
 }
 

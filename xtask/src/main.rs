@@ -1,9 +1,10 @@
 //! `cargo xtask`: everything that is done to the project rather than by it.
 //!
 //! This file parses and dispatches. Each command has a file of its own; what several of them
-//! need is in `setup` (tools and packages), `kernels` (kernels to boot), `build` (our binaries)
-//! and `guest` (the virtual machine).
+//! need is in `setup` (tools and packages), `archive` (Debian's), `kernels` (kernels to boot), `build`
+//! (our binaries) and `guest` (the virtual machine).
 
+mod archive;
 mod bench;
 mod build;
 mod cmd;

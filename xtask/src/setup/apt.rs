@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::packages::Package;
 use super::step;
+use crate::archive::{Archive, BACKPORTS};
 use crate::{cmd, paths};
 
 /// Whether this is Debian 12, the distribution that setup can install on.
@@ -75,15 +76,38 @@ pub(crate) fn install(packages: impl Iterator<Item = &'static Package>) -> Resul
         apt.args(["-q", "-o", "APT::Update::Error-Mode=any", "update"]);
         cmd::logged(&mut apt, &logs.join("apt-update.log"))
     });
-    let installed = step(&format!("installing {} packages", names.len()), || {
-        let mut apt = as_root("apt-get");
-        apt.args(["-q", "-y"]).args(INSTALL).args(&names);
-        cmd::logged(&mut apt, &logs.join("apt-install.log"))
-    });
+    let what = format!("installing {} packages", names.len());
+    let installed = step(&what, || install_by_suite(&missing, &logs));
     quiet.after();
     installed
         .map_err(|error| updated.err().unwrap_or(error))
         .with_context(|| format!("cannot install packages; by hand it is: sudo sh -c '{by_hand}'"))
+}
+
+fn install_by_suite(missing: &[&Package], logs: &Path) -> Result<()> {
+    let (backports, own): (Vec<&Package>, Vec<&Package>) = missing
+        .iter()
+        .partition(|p| p.follows.is_some_and(is_backport));
+    if !backports.is_empty() {
+        let archive = Archive::prepare()?;
+        let mut apt = as_root("apt-get");
+        apt.args(archive.options())
+            .args(["-t", BACKPORTS, "-q", "-y"]);
+        apt.args(INSTALL).args(backports.iter().map(|p| p.name));
+        cmd::logged(&mut apt, &logs.join("apt-install-backports.log"))?;
+    }
+    let mut apt = as_root("apt-get");
+    apt.args(["-q", "-y"])
+        .args(INSTALL)
+        .args(own.iter().map(|p| p.name));
+    cmd::logged(&mut apt, &logs.join("apt-install.log"))
+}
+
+/// Whether a package is installed in a version from the backports of Debian 12.
+fn is_backport(name: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["-W", "-f", "${db:Status-Abbrev} ${Version}", name]);
+    cmd::output(&mut query).is_ok_and(|said| said.starts_with("ii") && said.contains("~bpo12"))
 }
 
 /// Whether this process is root's.

@@ -10,6 +10,9 @@ pub(crate) struct Package {
     pub(crate) probe: &'static str,
     /// Services that installing it would start.
     pub(crate) services: &'static [&'static str],
+    /// A package that, if it is installed from Debian's backports, breaks this one unless it comes from
+    /// there too.
+    pub(crate) follows: Option<&'static str>,
 }
 
 const fn package(name: &'static str, purpose: &'static str, probe: &'static str) -> Package {
@@ -18,6 +21,7 @@ const fn package(name: &'static str, purpose: &'static str, probe: &'static str)
         purpose,
         probe,
         services: &[],
+        follows: None,
     }
 }
 
@@ -32,6 +36,7 @@ const fn service(
         purpose,
         probe,
         services,
+        follows: None,
     }
 }
 
@@ -68,7 +73,10 @@ pub(crate) const BUILD: &[Package] = &[
 
 /// Everything that the tests, the guests and the demo need besides.
 pub(crate) const TEST: &[Package] = &[
-    package("qemu-system-x86", "the guests", "qemu-system-x86_64"),
+    Package {
+        follows: Some("qemu-utils"),
+        ..package("qemu-system-x86", "the guests", "qemu-system-x86_64")
+    },
     package("busybox-static", "the guests' shell", "busybox"),
     package("cpio", "the guests' file system", "cpio"),
     package("xz-utils", "unpacking kernel modules", "xz"),
