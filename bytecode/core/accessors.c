@@ -41,9 +41,19 @@ struct net_device {
 } CORE;
 
 struct sock_common {
+	u16 skc_dport;
 	struct {
 		long long counter;
 	} skc_cookie;
+} CORE;
+
+struct msghdr {
+	void *msg_name;
+} CORE;
+
+struct task_struct {
+	struct task_struct *group_leader;
+	char comm[16];
 } CORE;
 
 struct sock {
@@ -103,6 +113,20 @@ GETTER(core_dev_net, net_device, const struct net *, nd_net.net)
 GETTER(core_net_cookie, net, u64, net_cookie)
 GETTER(core_net_cookie_before_5_12, net___before_5_12, u64, net_cookie.counter)
 GETTER(core_sock_cookie, sock, u64, __sk_common.skc_cookie.counter)
+
+GETTER(core_sock_dport, sock, u16, __sk_common.skc_dport)
+GETTER(core_msg_name, msghdr, const void *, msg_name)
+GETTER(core_task_leader, task_struct, const struct task_struct *, group_leader)
+
+// Two words, so that the name can be compared as numbers.
+struct comm {
+	u64 words[2];
+};
+
+ACCESSOR void core_task_comm(const struct task_struct *task, struct comm *name)
+{
+	bpf_probe_read_kernel(name, sizeof(*name), __builtin_preserve_access_index(&task->comm));
+}
 
 // A bit field: its place within its bytes is relocated too.
 ACCESSOR u32 core_skb_at_ingress(const struct sk_buff *skb)

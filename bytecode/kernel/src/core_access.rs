@@ -44,11 +44,31 @@ accessors! {
     dev_type: core_dev_type / core_dev_type_exists -> u16;
     /// `sock_common::skc_cookie`; 0 until somebody asks the kernel for one.
     sock_cookie: core_sock_cookie / core_sock_cookie_exists -> u64;
+    /// `sock_common::skc_dport`: port of the other end, network byte order; 0 if unconnected.
+    sock_dport: core_sock_dport / core_sock_dport_exists -> u16;
+    /// `msghdr::msg_name`: where to send to, in kernel memory; null if the socket is connected.
+    msg_name: core_msg_name / core_msg_name_exists -> *const c_void;
+    task_leader: core_task_leader / core_task_leader_exists -> *const c_void;
     xdp_rxq: core_xdp_rxq / core_xdp_rxq_exists -> *const c_void;
     rxq_dev: core_rxq_dev / core_rxq_dev_exists -> *const c_void;
     dev_net: core_dev_net / core_dev_net_exists -> *const c_void;
     net_cookie: core_net_cookie / core_net_cookie_exists -> u64;
     net_cookie_before_5_12: core_net_cookie_before_5_12 / core_net_cookie_before_5_12_exists -> u64;
+}
+
+unsafe extern "C" {
+    fn core_task_comm(task: *const c_void, name: *mut [u64; 2]);
+}
+
+/// Name of the process that a thread (`struct task_struct`) belongs to: that of its first thread, since
+/// others may have names of their own.
+#[inline(always)]
+pub fn process_name(task: *const c_void) -> [u64; 2] {
+    let mut name = [0; 2];
+    let leader = task_leader(task).unwrap_or(task);
+    // SAFETY: the accessor checks the address of the task; `name` is ours.
+    unsafe { core_task_comm(leader, &raw mut name) };
+    name
 }
 
 /// The device behind a `struct xdp_buff`, which is what the context of an XDP program is.

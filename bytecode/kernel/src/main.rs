@@ -3,7 +3,8 @@
 //! computed without privilege is computed by the reader.
 //!
 //! This room holds the entry points only. The route of a packet: [`fast`] or [`parse`] find the
-//! transport payload, [`capture`] copies it into a record, [`doorbell`] wakes the reader if it must.
+//! transport payload, [`capture`] copies it into a record, [`doorbell`] wakes the reader if it must. Who
+//! sent it stands in a record before, by [`owner`].
 #![no_std]
 #![no_main]
 // Stable Rust has no inline assembly for BPF; one `asm!` pins a bound that the verifier must see.
@@ -15,6 +16,7 @@ mod doorbell;
 mod fast;
 mod hook;
 mod maps;
+mod owner;
 mod packet;
 mod parse;
 mod select;
@@ -23,8 +25,8 @@ mod source;
 
 use aya_ebpf::{
     bindings::{TC_ACT_PIPE, xdp_action},
-    macros::{classifier, tracepoint, xdp},
-    programs::{TcContext, TracePointContext, XdpContext},
+    macros::{classifier, fentry, tracepoint, xdp},
+    programs::{FEntryContext, TcContext, TracePointContext, XdpContext},
 };
 use dns_trace_event as event;
 
@@ -72,6 +74,27 @@ pub fn dns_dev_queue(context: TracePointContext) -> u32 {
 #[tracepoint(category = "net", name = "netif_receive_skb")]
 pub fn dns_receive_skb(context: TracePointContext) -> u32 {
     hook::tracepoint(&context, event::HOOK_RECEIVE_SKB, event::DIRECTION_INGRESS);
+    0
+}
+
+/// Entry of `udp_sendmsg(struct sock *sk, struct msghdr *msg, size_t len)`; Linux 5.12.
+#[fentry(function = "udp_sendmsg")]
+pub fn own_udp_send(context: FEntryContext) -> u32 {
+    owner::announce(&context);
+    0
+}
+
+/// Entry of `udpv6_sendmsg`, with the same arguments; Linux 5.12.
+#[fentry(function = "udpv6_sendmsg")]
+pub fn own_udpv6_send(context: FEntryContext) -> u32 {
+    owner::announce(&context);
+    0
+}
+
+/// Entry of `tcp_sendmsg`, with the same arguments; Linux 5.12.
+#[fentry(function = "tcp_sendmsg")]
+pub fn own_tcp_send(context: FEntryContext) -> u32 {
+    owner::announce(&context);
     0
 }
 

@@ -4,11 +4,13 @@
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    bindings::bpf_map_type::{BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_RINGBUF},
+    bindings::bpf_map_type::{
+        BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_RINGBUF,
+    },
     helpers::generated::bpf_map_lookup_elem,
 };
 use core::{ffi::c_void, ptr};
-use dns_trace_event::{CONTROL_ENTRIES, Control, RING_SIZE, Stats};
+use dns_trace_event::{Announced, CONTROL_ENTRIES, Control, OWNERS_MAX, RING_SIZE, Stats};
 
 #[repr(C)]
 pub struct RingDefinition {
@@ -25,6 +27,14 @@ pub struct StatsDefinition {
 }
 
 #[repr(C)]
+pub struct OwnersDefinition {
+    r#type: *const [i32; BPF_MAP_TYPE_LRU_HASH as usize],
+    key: *const u64,
+    value: *const Announced,
+    max_entries: *const [i32; OWNERS_MAX as usize],
+}
+
+#[repr(C)]
 pub struct ControlDefinition {
     r#type: *const [i32; BPF_MAP_TYPE_ARRAY as usize],
     key: *const u32,
@@ -36,6 +46,8 @@ pub struct ControlDefinition {
 
 // SAFETY: only the addresses of these statics are used, and the kernel replaces those by maps.
 unsafe impl Sync for RingDefinition {}
+// SAFETY: likewise.
+unsafe impl Sync for OwnersDefinition {}
 // SAFETY: likewise.
 unsafe impl Sync for StatsDefinition {}
 // SAFETY: likewise.
@@ -66,6 +78,21 @@ static dns_control: ControlDefinition = ControlDefinition {
     max_entries: ptr::null(),
     map_flags: ptr::null(),
 };
+
+#[unsafe(link_section = ".maps")]
+#[unsafe(no_mangle)]
+static dns_owners: OwnersDefinition = OwnersDefinition {
+    r#type: ptr::null(),
+    key: ptr::null(),
+    value: ptr::null(),
+    max_entries: ptr::null(),
+};
+
+/// What was told of which socket, as helpers take it.
+#[inline(always)]
+pub fn owners() -> *mut c_void {
+    (&raw const dns_owners).cast_mut().cast()
+}
 
 /// The ring, as helpers take it.
 #[inline(always)]

@@ -30,8 +30,8 @@ pub const FILL_MARK: u32 = RING_SIZE / 4;
 pub struct Control {
     /// `READER_*`.
     pub reader: u32,
-    /// Always 0.
-    pub padding: u32,
+    /// Raised by every reader that begins: owners are announced anew, see [`crate::OwnerRecord`].
+    pub epoch: u32,
 }
 
 const _: () = assert!(size_of::<Control>() == 8);

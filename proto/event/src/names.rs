@@ -11,6 +11,9 @@ pub const MAP_STATS: &str = "dns_stats";
 /// Array of [`crate::CONTROL_ENTRIES`] entries of [`crate::Control`]; only entry 0 is used.
 pub const MAP_CONTROL: &str = "dns_control";
 
+/// LRU hash: socket cookie to [`crate::Announced`], so that an owner is told once.
+pub const MAP_OWNERS: &str = "dns_owners";
+
 /// TCX, both directions; Linux 6.6.
 pub const PROG_TCX: &str = "dns_tcx";
 /// tc (clsact), ingress; Linux 5.8.
@@ -34,6 +37,22 @@ pub const CAPTURE_PROGRAMS: [&str; 6] = [
     PROG_RECEIVE_SKB,
 ];
 
+/// fentry of `udp_sendmsg`: who sends over UDP and IPv4; Linux 5.12, which lets such a program ask for a
+/// socket's cookie.
+pub const PROG_OWN_UDP: &str = "own_udp_send";
+/// fentry of `udpv6_sendmsg`: over IPv6; Linux 5.12.
+pub const PROG_OWN_UDP6: &str = "own_udpv6_send";
+/// fentry of `tcp_sendmsg`: over TCP; Linux 5.12.
+pub const PROG_OWN_TCP: &str = "own_tcp_send";
+
+/// Every program that tells which process a socket belongs to, with the kernel function at whose entry
+/// it runs.
+pub const OWNER_PROGRAMS: [(&str, &str); 3] = [
+    (PROG_OWN_UDP, "udp_sendmsg"),
+    (PROG_OWN_UDP6, "udpv6_sendmsg"),
+    (PROG_OWN_TCP, "tcp_sendmsg"),
+];
+
 const fn all_fit(names: &[&str]) -> bool {
     let mut i = 0;
     while i < names.len() {
@@ -46,4 +65,5 @@ const fn all_fit(names: &[&str]) -> bool {
 }
 
 const _: () = assert!(all_fit(&CAPTURE_PROGRAMS));
-const _: () = assert!(all_fit(&[MAP_EVENTS, MAP_STATS, MAP_CONTROL]));
+const _: () = assert!(all_fit(&[PROG_OWN_UDP, PROG_OWN_UDP6, PROG_OWN_TCP]));
+const _: () = assert!(all_fit(&[MAP_EVENTS, MAP_STATS, MAP_CONTROL, MAP_OWNERS]));

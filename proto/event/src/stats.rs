@@ -57,6 +57,8 @@ stats! {
     sampled_out,
     /// Messages left out by [`crate::GLOBAL_SELECT`].
     deselected,
+    /// Owner records dropped because the ring had no room; their lookups lack the process.
+    owners_lost,
 }
 
-const _: () = assert!(size_of::<Stats>() == 11 * 8);
+const _: () = assert!(size_of::<Stats>() == 12 * 8);
