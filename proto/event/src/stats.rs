@@ -27,6 +27,12 @@ macro_rules! stats {
             pub const fn add(&mut self, other: &Self) {
                 $(self.$name = self.$name.wrapping_add(other.$name);)*
             }
+
+            /// What was added since an earlier look; 0 where the counter has started anew.
+            #[must_use]
+            pub const fn since(&self, start: &Self) -> Self {
+                Self { $($name: self.$name.saturating_sub(start.$name)),* }
+            }
         }
     };
 }

@@ -99,25 +99,8 @@ pub struct KernelCounts(pub Stats);
 impl KernelCounts {
     /// What was added since `start`.
     #[must_use]
-    pub fn since(now: &Stats, start: &Stats) -> Self {
-        macro_rules! minus {
-            ($($field:ident),*) => {
-                Stats { $($field: now.$field.saturating_sub(start.$field)),* }
-            };
-        }
-        Self(minus!(
-            packets,
-            submitted,
-            ring_full,
-            malformed,
-            unreadable,
-            truncated,
-            later_fragments,
-            unparsable,
-            bare_acks,
-            sampled_out,
-            deselected
-        ))
+    pub const fn since(now: &Stats, start: &Stats) -> Self {
+        Self(now.since(start))
     }
 
     /// Messages that were on the wire and reached no record: by the reason.
