@@ -4,7 +4,8 @@ use crate::{
     doorbell, maps,
     packet::{Payload, Transport},
     settings,
-    source::{Source, bounded},
+    source::Source,
+    straight::{bounded, less, lesser},
 };
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
@@ -36,11 +37,7 @@ pub fn capture<S: Source>(
     stats: &mut Stats,
 ) {
     let snap_len = settings::snap_len();
-    let len = if payload.available < snap_len {
-        payload.available
-    } else {
-        snap_len
-    };
+    let len = lesser(payload.available, snap_len);
     let outcome = if len <= PAYLOAD_CLASSES[0] {
         record::<S, { PAYLOAD_CLASSES[0] }>(source, place, transport, payload, len)
     } else if len <= PAYLOAD_CLASSES[1] {
@@ -51,11 +48,9 @@ pub fn capture<S: Source>(
         record::<S, { PAYLOAD_CLASSES[3] }>(source, place, transport, payload, len)
     };
     match outcome {
-        Outcome::Submitted { whole } => {
+        Outcome::Submitted => {
             stats.submitted += 1;
-            if !whole {
-                stats.truncated += 1;
-            }
+            stats.truncated += u64::from(is_cut(len, payload));
             doorbell::after_commit(stats.submitted);
         }
         Outcome::RingFull => stats.ring_full += 1,
@@ -64,7 +59,7 @@ pub fn capture<S: Source>(
 }
 
 enum Outcome {
-    Submitted { whole: bool },
+    Submitted,
     RingFull,
     Unreadable,
 }
@@ -83,29 +78,48 @@ fn record<S: Source, const CLASS: u32>(
     if room.is_null() {
         return Outcome::RingFull;
     }
+    let header = room.cast::<PacketHeader>();
+    // Read back from where the verifier keeps no values: it would otherwise want to know precisely how each
+    // way through the headers came to length and offset, and follow everything below once for each of them
+    // (three times the work on Linux 6.1).
+    // SAFETY: the reservation has room for the header, is aligned to 8 and all ours.
+    let (len, offset) = unsafe {
+        (*header).captured_len = len;
+        (*header).wire_len = payload.offset;
+        (
+            core::ptr::read_volatile(&raw const (*header).captured_len),
+            core::ptr::read_volatile(&raw const (*header).wire_len),
+        )
+    };
     if len != 0 {
-        // The verifier wants to see 1..=CLASS at the call and has forgotten what it learned from
-        // the comparisons before. Of a comparison with 0 it learns no lower bound before 6.8,
-        // hence one less, and one more again.
+        // The verifier wants to see 1..=CLASS at the call. Of a comparison with 0 it learns no lower
+        // bound before 6.8, hence one less, and one more again.
         let less_one = bounded(len.wrapping_sub(1));
         // SAFETY: the record has CLASS bytes behind its header.
         let destination = unsafe { room.byte_add(HEADER) };
-        if less_one >= CLASS || !source.copy(payload.offset, destination, less_one + 1) {
+        if less_one >= CLASS || !source.copy(offset, destination, less_one + 1) {
             // SAFETY: the reservation is given back.
             unsafe { bpf_ringbuf_discard(room, BPF_RB_NO_WAKEUP.into()) };
             return Outcome::Unreadable;
         }
     }
-    let whole = len >= payload.wire_len;
+    let flags = transport.flags | is_cut(len, payload) as u8 * FLAG_TRUNCATED;
     // SAFETY: the reservation has room for the header, is aligned to 8 and all ours.
     unsafe {
-        fill(room.cast(), place, transport, payload, len, whole);
+        fill(header, place, transport, payload, flags);
         bpf_ringbuf_submit(room, BPF_RB_NO_WAKEUP.into());
     }
-    Outcome::Submitted { whole }
+    Outcome::Submitted
 }
 
-/// Writes the header field by field, as integers: an aggregate would become a call to `memcpy`.
+/// 1 if `len` bytes are not all of the payload, else 0.
+#[inline(always)]
+fn is_cut(len: u32, payload: &Payload) -> u32 {
+    less(len, payload.wire_len) & 1
+}
+
+/// Writes the header field by field, as integers: an aggregate would become a call to `memcpy`. All but
+/// the length, which stands there already.
 ///
 /// # Safety
 /// `header` must be valid for writes and aligned.
@@ -115,8 +129,7 @@ unsafe fn fill(
     place: &Place,
     transport: &Transport,
     payload: &Payload,
-    captured_len: u32,
-    whole: bool,
+    flags: u8,
 ) {
     // SAFETY: by the contract above. The addresses lie at multiples of 8 (asserted in the event crate).
     unsafe {
@@ -124,7 +137,7 @@ unsafe fn fill(
         (*header).kind = KIND_PACKET;
         (*header).hook = place.hook;
         (*header).direction = place.direction;
-        (*header).flags = transport.flags | if whole { 0 } else { FLAG_TRUNCATED };
+        (*header).flags = flags;
         (*header).l4 = transport.l4;
         (*header).tcp_flags = payload.tcp_flags;
         (*header).time_ns = bpf_ktime_get_boot_ns();
@@ -141,7 +154,6 @@ unsafe fn fill(
         (*header).ifindex = place.ifindex;
         (*header).tcp_seq = payload.tcp_seq;
         (*header).wire_len = payload.wire_len;
-        (*header).captured_len = captured_len;
         (*header).source_port = transport.source_port;
         (*header).destination_port = transport.destination_port;
         (*header).sample = settings::sample() as u16;

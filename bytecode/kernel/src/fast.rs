@@ -24,6 +24,8 @@ const ETHERNET: usize = 14;
 const IPV4: usize = 20;
 const IPV6: usize = 40;
 const PORTS: usize = 4;
+const UDP_HEADER: usize = 8;
+const TCP_HEADER_MIN: usize = 20;
 const ICMPV6: u8 = 58;
 /// Version 4, five words of header.
 const IPV4_PLAIN: u8 = 0x45;
@@ -36,15 +38,15 @@ unsafe fn read<T>(data: usize, offset: usize) -> T {
     unsafe { core::ptr::read_unaligned((data + offset) as *const T) }
 }
 
-/// Looks at the packet between `data` and `end` (linear part). `len` is the length of the whole packet
-/// where it may have no Ethernet header, else 0.
+/// Looks at the packet between `data` and `end` (linear part). `len` tells the length of the whole packet
+/// where it may have no Ethernet header.
 #[inline(always)]
-pub fn classify(data: usize, end: usize, len: u32) -> Verdict {
+pub fn classify(data: usize, end: usize, len: Option<impl FnOnce() -> u32>) -> Verdict {
     if data + ETHERNET + IPV4 + PORTS > end {
         return Verdict::Unsure;
     }
     // SAFETY: checked above.
-    if len != 0 && unsafe { may_be_headless(data, len) } {
+    if len.is_some_and(|len| unsafe { may_be_headless(data, len) }) {
         return Verdict::Unsure;
     }
     // SAFETY: checked above.
@@ -63,11 +65,11 @@ pub fn classify(data: usize, end: usize, len: u32) -> Verdict {
 /// # Safety
 /// The first 38 bytes must be inside the packet, by a check that the verifier saw.
 #[inline(always)]
-unsafe fn may_be_headless(data: usize, len: u32) -> bool {
+unsafe fn may_be_headless(data: usize, len: impl FnOnce() -> u32) -> bool {
     // SAFETY: by the contract above.
     let (first, payload) = unsafe { (read::<u8>(data, 0), read::<u16>(data, 4)) };
     first == IPV4_PLAIN
-        || (first >> 4 == 6 && u32::from(u16::from_be(payload)) + IPV6 as u32 == len)
+        || (first >> 4 == 6 && u32::from(u16::from_be(payload)) + IPV6 as u32 == len())
 }
 
 #[inline(always)]
@@ -83,8 +85,7 @@ fn ipv4(data: usize, end: usize) -> Verdict {
         {
             return Verdict::Unsure;
         }
-        let source_port = u16::from_be(read(data, ETHERNET + IPV4));
-        let destination_port = u16::from_be(read(data, ETHERNET + IPV4 + 2));
+        let (source_port, destination_port) = ports(data + ETHERNET + IPV4);
         if !settings::is_dns(source_port, destination_port) {
             return Verdict::Other;
         }
@@ -120,8 +121,7 @@ fn ipv6(data: usize, end: usize) -> Verdict {
                 Verdict::Unsure
             };
         }
-        let source_port = u16::from_be(read(data, ETHERNET + IPV6));
-        let destination_port = u16::from_be(read(data, ETHERNET + IPV6 + 2));
+        let (source_port, destination_port) = ports(data + ETHERNET + IPV6);
         if !settings::is_dns(source_port, destination_port) {
             return Verdict::Other;
         }
@@ -144,19 +144,37 @@ fn ipv6(data: usize, end: usize) -> Verdict {
     }
 }
 
+/// Reads the ports at once.
+///
+/// # Safety
+/// As [`read`].
+#[inline(always)]
+unsafe fn ports(transport: usize) -> (u16, u16) {
+    // SAFETY: by the contract above.
+    let both = u32::from_be(unsafe { read(transport, 0) });
+    ((both >> 16) as u16, both as u16)
+}
+
 /// Reads the wanted words of the transport header at `transport`; `None` if the linear part ends
 /// before it does.
 #[inline(always)]
 fn words(transport: usize, end: usize, l4: u8) -> Option<HeaderWords> {
-    let (size, fourth) = if l4 == L4_TCP { (20, 12) } else { (8, 4) };
-    if transport + size > end {
+    if transport + UDP_HEADER > end {
         return None;
     }
     // SAFETY: checked above.
-    unsafe {
-        Some(HeaderWords {
-            second: u32::from_be(read(transport, 4)),
-            fourth: u32::from_be(read(transport, fourth)),
-        })
-    }
+    let second = unsafe { read(transport, 4) };
+    let fourth = if l4 == L4_TCP {
+        if transport + TCP_HEADER_MIN > end {
+            return None;
+        }
+        // SAFETY: checked above.
+        unsafe { read(transport, 12) }
+    } else {
+        0
+    };
+    Some(HeaderWords {
+        second: u32::from_be(second),
+        fourth: u32::from_be(fourth),
+    })
 }

@@ -4,9 +4,10 @@ use crate::{
     capture::{Place, capture},
     core_access, fast, maps,
     packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, Transport},
-    parse::{self, Start, equal},
+    parse::{self, Start},
     select, settings,
-    source::{Linear, Skb, Source, Xdp},
+    source::{Linear, Skb, Source, Xdp, afresh},
+    straight,
 };
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
@@ -43,10 +44,11 @@ fn skb_hook(skb: *mut __sk_buff, hook: u8, direction: impl FnOnce() -> u8) {
     // SAFETY: the context of the program.
     let (data, end) = unsafe { ((*skb).data as usize, (*skb).data_end as usize) };
     let source = Skb(skb);
-    let transport = match fast::classify(data, end, source.len()) {
+    let transport = match fast::classify(data, end, Some(|| source.len())) {
         fast::Verdict::Other => return,
         fast::Verdict::Dns(transport) => Some(transport),
         fast::Verdict::Unsure => {
+            let source = Skb(afresh(skb));
             skb_start(&source).and_then(|start| parse::transport(&source, start, stats))
         }
     };
@@ -72,10 +74,11 @@ pub fn xdp(context: *mut xdp_md) {
     // SAFETY: the context of the program.
     let (data, end) = unsafe { ((*context).data as usize, (*context).data_end as usize) };
     let source = Xdp(context);
-    let transport = match fast::classify(data, end, 0) {
+    let transport = match fast::classify(data, end, None::<fn() -> u32>) {
         fast::Verdict::Other => return,
         fast::Verdict::Dns(transport) => Some(transport),
         fast::Verdict::Unsure => {
+            let source = Xdp(afresh(context));
             xdp_start(&source).and_then(|start| parse::transport(&source, start, stats))
         }
     };
@@ -185,11 +188,11 @@ fn skb_start(source: &Skb) -> Option<Start> {
     let kind = core_access::skb_dev(source.0.cast::<c_void>())
         .and_then(core_access::dev_type)
         .unwrap_or(ARPHRD_ETHER);
-    let ethernet = equal(kind, ARPHRD_ETHER) | equal(kind, ARPHRD_LOOPBACK);
+    let ethernet = straight::equal(kind, ARPHRD_ETHER) | straight::equal(kind, ARPHRD_LOOPBACK);
     let in_header: u16 = source.load(ETHERTYPE_OFFSET)?;
     Some(Start {
         offset: ethernet * ETHERNET_HEADER,
-        ethertype: u16::from_be(parse::select(ethernet, in_header, protocol)),
+        ethertype: u16::from_be(straight::select(ethernet, in_header, protocol)),
     })
 }
 

@@ -22,6 +22,7 @@ mod parse;
 mod select;
 mod settings;
 mod source;
+mod straight;
 
 use aya_ebpf::{
     bindings::{TC_ACT_PIPE, xdp_action},

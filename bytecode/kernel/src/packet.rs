@@ -1,5 +1,6 @@
 //! What is known of a packet once its headers have been read.
 
+use crate::straight::{less, lesser, minus};
 use dns_trace_event::{FLAG_FRAGMENT, L4_TCP, L4_UDP, Stats, TCP_FIN, TCP_RST, TCP_SYN};
 
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -84,16 +85,14 @@ impl Transport {
     /// whole packet from the same origin as `offset`.
     #[inline(always)]
     pub fn payload(&self, packet_len: u32, stats: &mut Stats) -> Option<Payload> {
-        let in_packet = packet_len.saturating_sub(self.offset);
-        let ip_len = if self.ip_len == 0 {
-            in_packet
-        } else {
-            self.ip_len
-        };
+        let in_packet = minus(packet_len, self.offset);
+        // All of the packet if the IP header does not say.
+        let ip_len = self.ip_len | (in_packet & less(self.ip_len, 1));
+        let there = lesser(ip_len, in_packet);
         let payload = if self.l4 == L4_UDP {
-            self.udp(ip_len, in_packet)
+            self.udp(there)
         } else {
-            self.tcp(ip_len, in_packet)
+            self.tcp(ip_len, there)
         };
         let Some(payload) = payload else {
             stats.malformed += 1;
@@ -111,23 +110,15 @@ impl Transport {
 
     /// RFC 768. A length that exceeds the packet is a contradiction, but for a first fragment.
     #[inline(always)]
-    fn udp(&self, ip_len: u32, in_packet: u32) -> Option<Payload> {
+    fn udp(&self, there: u32) -> Option<Payload> {
         let udp_len = self.words.second >> 16;
-        let fits = udp_len <= ip_len && udp_len <= in_packet;
-        if udp_len < UDP_HEADER || !(fits || self.flags & FLAG_FRAGMENT != 0) {
+        if udp_len < UDP_HEADER || (udp_len > there && self.flags & FLAG_FRAGMENT == 0) {
             return None;
         }
-        let wire_len = udp_len - UDP_HEADER;
-        let there = if ip_len < in_packet {
-            ip_len
-        } else {
-            in_packet
-        };
-        let there = there.saturating_sub(UDP_HEADER);
         Some(Payload {
             offset: self.offset + UDP_HEADER,
-            wire_len,
-            available: if wire_len < there { wire_len } else { there },
+            wire_len: udp_len - UDP_HEADER,
+            available: minus(lesser(udp_len, there), UDP_HEADER),
             tcp_seq: 0,
             tcp_flags: 0,
         })
@@ -135,17 +126,15 @@ impl Transport {
 
     /// RFC 9293, section 3.1.
     #[inline(always)]
-    fn tcp(&self, ip_len: u32, in_packet: u32) -> Option<Payload> {
+    fn tcp(&self, ip_len: u32, there: u32) -> Option<Payload> {
         let header = (self.words.fourth >> 28) * 4;
-        if header < TCP_HEADER_MIN || header > ip_len || header > in_packet {
+        if header < TCP_HEADER_MIN || header > there {
             return None;
         }
-        let wire_len = ip_len - header;
-        let there = in_packet - header;
         Some(Payload {
             offset: self.offset + header,
-            wire_len,
-            available: if wire_len < there { wire_len } else { there },
+            wire_len: ip_len - header,
+            available: there - header,
             tcp_seq: self.words.second,
             tcp_flags: (self.words.fourth >> 16) as u8,
         })

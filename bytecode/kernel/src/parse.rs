@@ -7,7 +7,8 @@ use crate::{
         IPV4_FRAGMENT_MASK, IPV4_OFFSET_MASK, Transport,
     },
     settings,
-    source::{Source, bounded},
+    source::Source,
+    straight::{bounded, equal, less, minus, select},
 };
 use dns_trace_event::{FLAG_FRAGMENT, L4_TCP, L4_UDP, Stats};
 
@@ -18,6 +19,8 @@ const EXTENSION_HEADERS_MAX: u32 = 5;
 
 /// Bytes of extension headers that are followed.
 const EXTENSIONS_MASK: u32 = 0x7ff;
+/// No transport header lies behind this.
+const OFFSET_MASK: u32 = 0xfff;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
@@ -89,19 +92,6 @@ fn skip_tags<S: Source>(source: &S, start: Start) -> Option<Start> {
     Some(Start { offset, ethertype })
 }
 
-/// `yes` if `condition` is 1, `no` if it is 0, without a branch.
-#[inline(always)]
-pub fn select(condition: u32, yes: u16, no: u16) -> u16 {
-    let mask = 0u16.wrapping_sub(condition as u16);
-    (yes & mask) | (no & !mask)
-}
-
-/// 1 if the two are equal, else 0, in a form that no compiler turns into a branch.
-#[inline(always)]
-pub fn equal(a: u16, b: u16) -> u32 {
-    bounded(u32::from(a ^ b)).wrapping_sub(1) >> 31
-}
-
 enum Found {
     Transport(Transport),
     Other,
@@ -110,9 +100,10 @@ enum Found {
     Unparsable,
 }
 
+/// Without branches, so that the verifier follows TCP and UDP in one go.
 #[inline(always)]
 fn is_transport(l4: u8) -> bool {
-    l4 == L4_TCP || l4 == L4_UDP
+    equal(l4.into(), L4_TCP.into()) | equal(l4.into(), L4_UDP.into()) != 0
 }
 
 /// RFC 791, section 3.1. The header is read at once: each read is a call.
@@ -141,7 +132,7 @@ fn ipv4<S: Source>(source: &S, offset: u32) -> Found {
         Transport {
             addresses: Addresses::v4(from, to),
             l4,
-            flags: if fragment == 0 { 0 } else { FLAG_FRAGMENT },
+            flags: less(0, fragment.into()) as u8 & FLAG_FRAGMENT,
             source_port: 0,
             destination_port: 0,
             words: HeaderWords {
@@ -149,7 +140,7 @@ fn ipv4<S: Source>(source: &S, offset: u32) -> Found {
                 fourth: 0,
             },
             offset: offset + header,
-            ip_len: total.saturating_sub(header),
+            ip_len: minus(total, header),
         },
     )
 }
@@ -178,7 +169,7 @@ fn ipv6<S: Source>(source: &S, start: u32) -> Found {
         };
         let fragment = equal(next.into(), FRAGMENT.into());
         let authentication = equal(next.into(), AUTHENTICATION.into());
-        if head & FRAGMENT_OFFSET & 0u32.wrapping_sub(fragment) != 0 {
+        if bounded(head & FRAGMENT_OFFSET & 0u32.wrapping_sub(fragment)) != 0 {
             return Found::LaterFragment;
         }
         fragment_flag |= head & FRAGMENT_MORE & fragment;
@@ -216,20 +207,25 @@ fn ipv6<S: Source>(source: &S, start: u32) -> Found {
                 fourth: 0,
             },
             offset: start + 40 + extensions,
-            ip_len: u32::from(payload_len).saturating_sub(extensions),
+            ip_len: minus(payload_len.into(), extensions),
         },
     )
 }
 
 #[inline(always)]
 fn is_extension(next: u8) -> bool {
-    next < 64 && (EXTENSIONS >> next) & 1 != 0
+    bounded((EXTENSIONS >> (next & 63)) as u32 & 1 & less(next.into(), 64)) != 0
 }
 
 /// Reads what is wanted of the transport header. Its length is judged later, when it is known to be
 /// on a DNS port: UDP has 8 bytes at least, TCP 20.
 #[inline(always)]
 fn at_ports<S: Source>(source: &S, transport: Transport) -> Found {
+    let transport = Transport {
+        // Changes nothing, see the loop of [`ipv6`].
+        offset: bounded(transport.offset) & OFFSET_MASK,
+        ..transport
+    };
     let Some(words) = source.load::<[u32; 2]>(transport.offset) else {
         return Found::Unparsable;
     };
@@ -240,7 +236,7 @@ fn at_ports<S: Source>(source: &S, transport: Transport) -> Found {
         return Found::Other;
     }
     // Bytes 4..8 once more for UDP, which needs no other: one way through instead of two.
-    let at = if transport.l4 == L4_TCP { 12 } else { 4 };
+    let at = 4 + 8 * equal(transport.l4.into(), L4_TCP.into());
     let Some(fourth) = source.load::<u32>(transport.offset + at) else {
         return Found::Malformed;
     };

@@ -1,5 +1,6 @@
 //! How the bytes of a packet are read at each hook.
 
+use crate::straight::{bounded, less};
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
     helpers::generated::{bpf_probe_read_kernel, bpf_skb_load_bytes},
@@ -61,8 +62,7 @@ impl Source for Xdp {
     #[inline(always)]
     fn load<T: Copy>(&self, offset: u32) -> Option<T> {
         let (data, end) = self.bounds();
-        // A variable offset into a packet needs a bound that the verifier sees.
-        let at = data + (bounded(offset) & 0x7fff) as usize;
+        let at = data + within(offset);
         // Two bytes at least: of `at + 1 > end`, which LLVM writes as `at >= end`, the verifier
         // learns nothing. Every header has a byte behind the last one that is read alone.
         if at + size_of::<T>().max(2) > end {
@@ -75,15 +75,20 @@ impl Source for Xdp {
     #[inline(always)]
     fn copy(&self, offset: u32, destination: *mut c_void, len: u32) -> bool {
         let (data, end) = self.bounds();
-        if offset as usize + len as usize > end - data {
+        let offset = within(offset);
+        if offset + len as usize > end - data {
             return false;
         }
         // `bpf_xdp_load_bytes` would do, but for Linux 5.18 and later only.
         // SAFETY: the helper checks the address, the verifier `destination`.
-        unsafe {
-            bpf_probe_read_kernel(destination, len, (data + offset as usize) as *const c_void) == 0
-        }
+        unsafe { bpf_probe_read_kernel(destination, len, (data + offset) as *const c_void) == 0 }
     }
+}
+
+/// Bound of an offset into a frame, for the verifier to see: more than any header lies behind.
+#[inline(always)]
+fn within(offset: u32) -> usize {
+    (bounded(offset) & 0x7fff) as usize
 }
 
 /// Tracepoints: the linear part of a socket buffer, read as kernel memory.
@@ -103,7 +108,8 @@ impl Source for Linear {
 
     #[inline(always)]
     fn copy(&self, offset: u32, destination: *mut c_void, len: u32) -> bool {
-        if u64::from(offset) + u64::from(len) > u64::from(self.linear) {
+        // Offsets are bounded by a packet's length, so that the sum does not overflow.
+        if less(self.linear, offset + len) != 0 {
             return false;
         }
         // SAFETY: the helper checks the address, the verifier `destination`.
@@ -117,14 +123,13 @@ impl Source for Linear {
     }
 }
 
-/// Hides a value's range from LLVM, so that a mask that follows stays in the object for the
-/// verifier, which has forgotten the range by then (all kernels so far).
+/// Hides from LLVM that the result is the context it was: what a route has found out about a packet by
+/// direct access does not follow it onto the next one. LLVM would otherwise make a way through the second
+/// for every way out of the first, and the verifier would follow them all.
 #[inline(always)]
-pub fn bounded(value: u32) -> u32 {
-    let mut value = u64::from(value);
-    // An instruction, since one that is not there leaves two line records at one place in .BTF.ext,
-    // which libbpf's loader hands on and the kernel refuses.
+pub fn afresh<T>(context: *mut T) -> *mut T {
+    let mut context = context;
     // SAFETY: the value is assigned to itself.
-    unsafe { core::arch::asm!("{0} = {0}", inout(reg) value, options(nomem, nostack, pure)) };
-    value as u32
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) context, options(nomem, nostack, pure)) };
+    context
 }

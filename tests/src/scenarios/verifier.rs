@@ -11,7 +11,7 @@ use crate::lab::kernel;
 
 /// Instructions that the verifier may follow, for any program on any kernel; its own limit is a
 /// million. A change that multiplies the ways through a program is seen here and not by a user.
-const BUDGET: u32 = 30_000;
+const BUDGET: u32 = 10_000;
 /// The kernel tells how many it followed, commit aba64c7da983.
 const COUNTED: (u32, u32) = (5, 16);
 
