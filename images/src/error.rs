@@ -192,6 +192,15 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A host without any CA certificate. The HTTP client does not start there, not even for plain
+    /// HTTP or with a CA of one's own.
+    #[error(
+        "cannot set up the HTTP client, most likely since this host has no CA certificates: {cause} (install the package ca-certificates, or set SSL_CERT_FILE to a file with certificates in PEM form)"
+    )]
+    NoAuthorities {
+        /// Why.
+        cause: String,
+    },
     /// The HTTP client could not be set up.
     #[error("cannot set up the HTTP client: {cause}")]
     HttpClient {

@@ -3,35 +3,94 @@
 
 use std::{
     fs,
-    io::{self, Read, Write},
-    path::Path,
+    io::{self, Read},
+    path::{Path, PathBuf},
 };
 
 use oci_distribution::manifest::{ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OciImageIndex};
 
 use crate::{Bundle, Error, MANIFEST_MAX, fetch, registry::Document, spec};
 
+/// Folder of the blobs.
+const BLOBS: &str = "blobs/sha256";
 /// Content of the file `oci-layout`.
 const VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// Writes an image into a folder, which is made if it is not there. `skopeo copy oci:FOLDER …`
-/// understands it.
+/// understands it. An image that the folder holds is replaced once all of the new one is on disk; if
+/// that fails, what was there before is there after.
 ///
 /// # Errors
 /// [`Error::File`]; also if the folder is not empty, unless it holds nothing but an image layout.
 pub fn write(folder: &Path, bundle: &Bundle) -> Result<(), Error> {
     refuse_foreign(folder)?;
-    let blobs = folder.join("blobs/sha256");
-    if blobs.exists() {
-        fs::remove_dir_all(&blobs).map_err(Error::file("replace", &blobs))?;
-    }
-    fs::create_dir_all(&blobs).map_err(Error::file("create", &blobs))?;
-    // The files that name the blobs come last: an interrupted run leaves no half image that passes.
-    for (name, bytes) in files(bundle)? {
-        let path = folder.join(name);
+    let files = files(bundle)?;
+    let blobs = folder.join(BLOBS);
+    let stage = Stage::new(folder, &blobs)?;
+    for (number, (_, bytes)) in files.iter().enumerate() {
+        let path = stage.file(number);
         fs::write(&path, bytes).map_err(Error::file("write", path))?;
     }
+    // The files that name the blobs come last: an interrupted run leaves no half image that passes.
+    for (number, (name, _)) in files.iter().enumerate() {
+        let path = folder.join(name);
+        fs::rename(stage.file(number), &path).map_err(Error::file("write", path))?;
+    }
+    remove_others(&blobs, &files)
+}
+
+/// Removes the blobs of the image that was there before.
+fn remove_others(blobs: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
+    for entry in fs::read_dir(blobs).map_err(Error::file("read", blobs))? {
+        let path = entry.map_err(Error::file("read", blobs))?.path();
+        if !files.iter().any(|(name, _)| path.ends_with(name)) {
+            fs::remove_file(&path).map_err(Error::file("remove", path))?;
+        }
+    }
     Ok(())
+}
+
+/// Where files lie until all of them are written. When it goes, so do they, and the folders that were
+/// made for them and are still empty.
+struct Stage {
+    path: PathBuf,
+    /// Folders that were not there before, deepest first.
+    made: Vec<PathBuf>,
+}
+
+impl Stage {
+    fn new(folder: &Path, blobs: &Path) -> Result<Self, Error> {
+        let missing = blobs.ancestors().take_while(|path| !path.exists());
+        let stage = Self {
+            path: folder.join("blobs/new"),
+            made: missing.map(Path::to_path_buf).collect(),
+        };
+        // Left by a run that was killed.
+        stage.remove();
+        for path in [blobs, &stage.path] {
+            fs::create_dir_all(path).map_err(Error::file("create", path))?;
+        }
+        Ok(stage)
+    }
+
+    fn file(&self, number: usize) -> PathBuf {
+        self.path.join(number.to_string())
+    }
+
+    fn remove(&self) {
+        // Not being there is what is wanted; anything else the next step runs into.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.remove();
+        for folder in &self.made {
+            // Not empty, if all went well.
+            let _ = fs::remove_dir(folder);
+        }
+    }
 }
 
 /// Writes an image as a tar archive of the same layout, with the same bytes every time.
@@ -50,8 +109,27 @@ pub fn write_archive(path: &Path, bundle: &Bundle) -> Result<(), Error> {
             .map_err(Error::file("write", path))?;
     }
     let bytes = builder.into_inner().map_err(Error::file("write", path))?;
-    let mut file = fs::File::create(path).map_err(Error::file("create", path))?;
-    file.write_all(&bytes).map_err(Error::file("write", path))
+    write_file(path, &bytes)
+}
+
+/// Writes a file whole or not at all. Pipes, devices and symbolic links, such as `/dev/stdout`, are
+/// written to as they are.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return fs::write(path, bytes).map_err(Error::file("write", path));
+    }
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    fs::write(new, bytes)
+        .and_then(|()| fs::rename(new, path))
+        .map_err(|error| {
+            let _ = fs::remove_file(new);
+            Error::file("write", path)(error)
+        })
 }
 
 /// Refuses a folder with anything in it that is not ours to replace.

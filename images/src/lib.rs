@@ -26,7 +26,7 @@ pub use credentials::{Login, find as find_login};
 pub use error::Error;
 pub use fetch::{Origin, Pulled};
 pub use inspect::{Inspection, PlatformInspection, inspect_object};
-pub use layout::{write as write_layout, write_archive as write_layout_archive};
+pub use layout::{write as write_layout, write_archive as write_layout_archive, write_file};
 pub use object::{ByteOrder, Description};
 pub use reference::registry_of;
 pub use registry::{Registry, Transport};

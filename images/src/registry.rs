@@ -57,7 +57,8 @@ impl Registry {
     /// Sets up a client. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Error::File`] and [`Error::CaFile`] for an unusable CA file, [`Error::HttpClient`].
+    /// [`Error::File`] and [`Error::CaFile`] for an unusable CA file, [`Error::NoAuthorities`],
+    /// [`Error::HttpClient`].
     pub fn new(transport: &Transport, login: Option<Login>) -> Result<Self, Error> {
         let pem = match transport {
             Transport::TlsWithCa(path) => Some(read_ca(path)?),
@@ -71,8 +72,7 @@ impl Registry {
         if let Some(pem) = &pem {
             let certificates =
                 reqwest::Certificate::from_pem_bundle(pem).map_err(|e| cannot(&e))?;
-            // Alone, as curl's --cacert: the host's authorities may be missing, which the library
-            // answers with a panic.
+            // Alone, as curl's --cacert.
             http = http.tls_certs_only(certificates);
         }
         let (protocol, scheme) = match transport {
@@ -93,6 +93,11 @@ impl Registry {
                 .collect(),
             ..ClientConfig::default()
         };
+        // oci-client makes a client of the default kind beside the one it is asked for, and panics
+        // where that cannot be made.
+        reqwest::Client::builder()
+            .build()
+            .map_err(|e| Error::NoAuthorities { cause: chain(&e) })?;
         let client = Client::try_from(config).map_err(|e| cannot(&e))?;
         let auth = match login {
             Some(Login { username, password }) => RegistryAuth::Basic(username, password),

@@ -144,6 +144,26 @@ async fn tls_wants_the_right_ca() {
     }
 }
 
+/// Where the host has no CA certificate the HTTP client does not start, and oci-client panics.
+#[test]
+fn a_host_without_authorities_is_told() {
+    const MARK: &str = "DNS_TRACE_TEST_BARE";
+    if std::env::var_os(MARK).is_some() {
+        let made = Registry::new(&Transport::PlainHttp, None);
+        let error = made.err().unwrap();
+        assert!(matches!(error, Error::NoAuthorities { .. }), "{error}");
+        assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
+        return;
+    }
+    common::run(
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_host_without_authorities_is_told"])
+            .env("SSL_CERT_FILE", "/no/such.pem")
+            .env("SSL_CERT_DIR", "/no/such")
+            .env(MARK, "1"),
+    );
+}
+
 #[tokio::test]
 async fn tls_to_a_plain_server_and_back() {
     let server = DockerRegistry::start(&Kind::Plain);

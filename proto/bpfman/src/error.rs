@@ -99,6 +99,8 @@ pub enum Error {
     },
 }
 
+const NO_LABELS: &str = "the image has no labels of a bytecode image, or not all; make one with: dns-tracectl image build";
+
 /// Texts of 0.6.0 whose remedy is known: a part of the text, and what to do.
 const HINTS: &[(&str, &str)] = &[
     (
@@ -113,6 +115,8 @@ const HINTS: &[(&str, &str)] = &[
         "Unable to initialize ImageManager",
         "checking signatures needs the Internet; without it set verify_enabled = false under [signing] in /etc/bpfman/bpfman.toml",
     ),
+    ("Labels not found", NO_LABELS),
+    ("missing field `io.ebpf.", NO_LABELS),
     (
         "Not authorized",
         "give the registry's user name and password with the request",

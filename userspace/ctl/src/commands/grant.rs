@@ -27,6 +27,9 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
     let group = Group::named(&args.readers.group)?;
     let mount = Mount::ensure(&args.bundle.root)?;
     let layout = Layout::new(&args.bundle.root, &args.bundle.instance);
+    if matches!(layout.way(), Some(Way::Local | Way::Bpfman)) && !layout.is_complete() {
+        return Err(interrupted(&layout));
+    }
     let programs = match layout.way() {
         Some(Way::Local) => local::loaded(&layout)?,
         Some(Way::Bpfman) => daemon::of_instance(&layout, &args.daemon.socket).await?,
@@ -50,6 +53,16 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
         text.push_str(&format!("  ring      {}\n", ring.folder.display()));
     }
     Ok(Report::new(text))
+}
+
+/// A load hands over at its end: without rings there was none.
+fn interrupted(layout: &Layout) -> anyhow::Error {
+    let instance = layout.instance();
+    let message = format!(
+        "the load of {instance} was interrupted and there is nothing whole to hand over \
+         (run it again, or: sudo dns-tracectl unload --instance {instance})"
+    );
+    Failure::new(Exit::Missing, message)
 }
 
 fn nothing(layout: &Layout) -> anyhow::Error {

@@ -14,7 +14,8 @@ use dns_trace_bytecode::{OBJECT_BE, OBJECT_LE};
 use dns_trace_event::ABI_VERSION;
 use dns_trace_images::{
     Bundle, Description, Error, Inspection, Login, OBJECT_MAX, Objects, Origin, Registry,
-    Transport, build, find_login, inspect_object, registry_of, write_layout, write_layout_archive,
+    Transport, build, find_login, inspect_object, registry_of, write_file, write_layout,
+    write_layout_archive,
 };
 
 use crate::{
@@ -155,8 +156,7 @@ fn run_object(args: &Object) -> Result<Report> {
         Order::Little => OBJECT_LE,
         Order::Big => OBJECT_BE,
     };
-    std::fs::write(&args.output, object)
-        .with_context(|| format!("write {}", args.output.display()))?;
+    write_file(&args.output, object).map_err(failure)?;
     Ok(Report::default())
 }
 
@@ -310,6 +310,7 @@ pub(crate) fn failure(error: Error) -> anyhow::Error {
             std::io::ErrorKind::PermissionDenied => Exit::Permission,
             _ => Exit::Runtime,
         },
+        Error::NoAuthorities { .. } => Exit::Missing,
         Error::CaFile { .. } | Error::HttpClient { .. } => Exit::Runtime,
         _ => Exit::Object,
     };

@@ -62,7 +62,10 @@ fn not_loaded(layout: &Layout) -> anyhow::Error {
     };
     Failure::new(
         Exit::Missing,
-        format!("{} is not loaded{hint}", layout.instance()),
+        format!(
+            "{} is not loaded: there is nothing to unload{hint}",
+            layout.instance()
+        ),
     )
 }
 

@@ -22,7 +22,7 @@ use crate::{
         Attached, FACT_SETTINGS, FACT_SOURCE, Plan, Settings, Summary, Wanted, hook_notes,
         other_way, points, wanted,
     },
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, code_of, one_line},
     hook::{self, Direction, Hook, Point},
     local::{Netns, stored_login},
 };
@@ -76,14 +76,29 @@ pub(crate) async fn load(plan: &Plan, socket: &Path, source: &Source) -> Result<
             plan.instance
         ));
     }
-    let result = interruptible(job.fresh(&points, &wanted, notes)).await;
-    if result.is_err() {
-        // The error above is the one to report. Looked up in the daemon, since a call that broke
-        // may have been carried out.
-        let _ = unload_programs(&client, &plan.instance).await;
-        let _ = remove_instance(&layout);
+    match interruptible(job.fresh(&points, &wanted, notes)).await {
+        Ok(summary) => Ok(summary),
+        Err(error) => Err(undo(&client, &layout, error).await),
     }
-    result
+}
+
+/// Takes back what a load did before it failed; gives the error to report.
+async fn undo(client: &Client, layout: &Layout, error: anyhow::Error) -> anyhow::Error {
+    // Looked up in the daemon, since a call that broke may have been carried out.
+    let unloaded = unload_programs(client, layout.instance()).await;
+    let removed = remove_instance(layout);
+    if unloaded.is_ok() && removed.is_ok() {
+        return error;
+    }
+    Failure::new(
+        code_of(&error),
+        format!(
+            "{}; the daemon may keep what it loaded: once it runs again, run: \
+             sudo dns-tracectl unload --instance {}",
+            one_line(&error),
+            layout.instance()
+        ),
+    )
 }
 
 /// Ends the work at SIGINT or SIGTERM, so that what was done so far can be undone.

@@ -2,10 +2,12 @@
 //! hours and then has nowhere to write.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
 use crate::counts::Summary;
 
@@ -35,18 +37,24 @@ impl SummaryFile {
         })
     }
 
-    /// Replaces the contents.
+    /// Replaces the contents, or leaves them if the disk is full.
     pub(super) fn write(mut self, summary: &Summary) -> anyhow::Result<()> {
+        self.replace(summary).with_context(|| named(&self.path))?;
         self.remove = false;
-        self.replace(summary).with_context(|| named(&self.path))
+        Ok(())
     }
 
     fn replace(&mut self, summary: &Summary) -> io::Result<()> {
+        let mut text = Vec::new();
+        summary.write_json(&mut text)?;
         // A pipe or a terminal has no length.
         if self.file.metadata()?.is_file() {
-            self.file.set_len(0)?;
+            let length = text.len() as u64;
+            reserve(&self.file, length)?;
+            self.file.write_all(&text)?;
+            return self.file.set_len(length);
         }
-        summary.write_json(&mut self.file)
+        self.file.write_all(&text)
     }
 }
 
@@ -56,6 +64,15 @@ impl Drop for SummaryFile {
             // Whatever ends the session is what is reported, not this.
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+/// Makes sure that so many bytes have room, before any of them is written.
+fn reserve(file: &File, length: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, length) {
+        // Not every file system can; there the write itself has to tell.
+        Err(Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+        result => Ok(result?),
     }
 }
 
