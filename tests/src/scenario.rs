@@ -162,6 +162,55 @@ pub const ALL: &[Scenario] = &[
     scenario("refusals_operator", 30, scenarios::refusals::operator),
     scenario("bad_input_local", 60, scenarios::bad_input::local),
     scenario("bad_input_daemon", 120, scenarios::bad_input::daemon),
+    scenario(
+        "bad_input_operator_closed_pipe",
+        30,
+        scenarios::bad_input::operator_closed_pipe,
+    ),
+    scenario(
+        "bad_image_unlabelled",
+        120,
+        scenarios::bad_image::unlabelled,
+    ),
+    scenario("bad_image_newer_abi", 120, scenarios::bad_image::newer_abi),
+    scenario(
+        "bad_image_no_authorities",
+        120,
+        scenarios::bad_image::no_authorities,
+    ),
+    scenario("credentials_ours", 240, scenarios::credentials::ours),
+    scenario("credentials_bpfman", 240, scenarios::credentials::bpfman),
+    scenario(
+        "interrupted_interface",
+        240,
+        scenarios::interrupted::interface_vanishes,
+    ),
+    scenario(
+        "interrupted_daemon_pulling",
+        180,
+        scenarios::interrupted::daemon_dies_pulling,
+    ),
+    scenario(
+        "interrupted_daemon_loaded",
+        180,
+        scenarios::interrupted::daemon_dies_loaded,
+    ),
+    scenario(
+        "interrupted_locally",
+        240,
+        scenarios::interrupted::killed_locally,
+    ),
+    scenario(
+        "interrupted_with_bpfman",
+        240,
+        scenarios::interrupted::killed_with_bpfman,
+    ),
+    scenario("full_disk_image", 90, scenarios::full_disk::image),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("full_disk_reader", 90, scenarios::full_disk::reader),
+    ),
     since(
         READING,
         Below::SeenIn("local_tc"),

@@ -1,15 +1,17 @@
-//! `dns-tracectl`, run as root, and what must be left when it is done: nothing.
+//! `dns-tracectl`, run as root.
 
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
-use dns_trace_event::{BUNDLE_ROOT, CAPTURE_PROGRAMS, OBJECT_NAME};
+use anyhow::{Context, Result, ensure};
+use dns_trace_event::OBJECT_NAME;
 use serde_json::Value;
 
 use super::net::SERVER_DEVICE;
 use super::registry::{CA, REGISTRY};
 use super::sh::{self, Outcome, sh};
+
+pub use super::left::nothing_left;
 
 /// Runs `dns-tracectl` to its end.
 ///
@@ -91,49 +93,8 @@ fn tag_of(index: &Value) -> String {
     name.map(|n| format!(":{n}")).unwrap_or_default()
 }
 
-fn read_json(file: &str) -> Result<Value> {
+/// Reads a file of JSON.
+pub(super) fn read_json(file: &str) -> Result<Value> {
     let text = fs::read(file).with_context(|| format!("cannot read {file}"))?;
     serde_json::from_slice(&text).with_context(|| format!("{file} is no JSON"))
-}
-
-/// Names of our programs that the kernel holds.
-///
-/// # Errors
-/// If bpftool fails.
-pub fn programs() -> Result<Vec<String>> {
-    let list: Value = serde_json::from_str(&sh(&["bpftool", "-j", "prog", "show"])?)
-        .context("bpftool printed no JSON")?;
-    let list = list.as_array().cloned().unwrap_or_default();
-    let names = list
-        .iter()
-        .filter_map(|p| p.get("name"))
-        .filter_map(Value::as_str);
-    Ok(names
-        .filter(|name| CAPTURE_PROGRAMS.contains(name))
-        .map(str::to_owned)
-        .collect())
-}
-
-/// Insists that nothing of ours is left in the kernel or in bpffs. The kernel frees programs a
-/// moment after the last reference has gone, so this waits a little.
-///
-/// # Errors
-/// If something is left.
-pub fn nothing_left() -> Result<()> {
-    let mut left = Vec::new();
-    let gone = sh::wait_for("the kernel to free our programs", 5, || {
-        left = programs()?;
-        Ok(left.is_empty())
-    });
-    if gone.is_err() {
-        bail!("programs are left in the kernel: {}", left.join(", "));
-    }
-    if Path::new(BUNDLE_ROOT).is_dir() {
-        let names: Vec<_> = fs::read_dir(BUNDLE_ROOT)?
-            .filter_map(Result::ok)
-            .map(|e| e.file_name())
-            .collect();
-        ensure!(names.is_empty(), "{BUNDLE_ROOT} still holds {names:?}");
-    }
-    Ok(())
 }

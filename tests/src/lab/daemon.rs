@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal};
 
-use super::sh;
+use super::sh::{self, Outcome};
 
 /// A process that runs beside the scenario.
 #[derive(Debug)]
@@ -118,6 +118,19 @@ impl Daemon {
             Ok(true)
         })?;
         Ok(code)
+    }
+
+    /// Waits for the end and returns what it said, for a command that was started to be disturbed.
+    ///
+    /// # Errors
+    /// If it takes longer than `seconds`.
+    pub fn outcome(mut self, seconds: u64) -> Result<Outcome> {
+        Ok(Outcome {
+            line: self.name.clone(),
+            code: self.wait(seconds)?,
+            stdout: self.stdout(),
+            stderr: self.stderr(),
+        })
     }
 }
 

@@ -2,7 +2,9 @@
 
 pub mod ctl;
 pub mod daemon;
+pub mod image;
 pub mod kernel;
+pub mod left;
 pub mod mute;
 pub mod names;
 pub mod net;

@@ -14,6 +14,8 @@ pub const REGISTRY: &str = "registry.test:5000";
 pub const CA: &str = "/run/lab/ca.pem";
 /// The daemon's socket.
 pub const SOCKET: &str = "/run/bpfman-sock/bpfman.sock";
+/// The daemon's bpffs: `prog_ID`, `maps/ID`.
+pub const PINS: &str = "/run/bpfman/fs";
 
 const CONFIG: &str = "\
 version: 0.1
@@ -29,14 +31,41 @@ http:
     key: /run/lab/registry.key
 ";
 
+/// User of the registry with a password.
+pub const USER: &str = "user";
+/// Password of that user.
+pub const PASSWORD: &str = "U*U";
+/// The same for the registry: a vector of crypt_blowfish.
+const HTPASSWD: &str = "user:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n";
+const AUTH: &str = "\
+auth:
+  htpasswd:
+    realm: test
+    path: /run/lab/htpasswd
+";
+
 /// Starts the registry and waits until it accepts connections.
 ///
 /// # Errors
 /// If it does not come up.
 pub fn start() -> Result<Daemon> {
+    serve(CONFIG)
+}
+
+/// Starts the registry for [`USER`] alone.
+///
+/// # Errors
+/// If it does not come up.
+pub fn start_with_password() -> Result<Daemon> {
+    fs::create_dir_all("/run/lab")?;
+    fs::write("/run/lab/htpasswd", HTPASSWD)?;
+    serve(&format!("{CONFIG}{AUTH}"))
+}
+
+fn serve(config: &str) -> Result<Daemon> {
     fs::create_dir_all("/run/lab")?;
     certificates()?;
-    fs::write("/run/lab/registry.yml", CONFIG)?;
+    fs::write("/run/lab/registry.yml", config)?;
     let daemon = Daemon::start(
         "registry",
         &mut sh::command(&["docker-registry", "serve", "/run/lab/registry.yml"]),

@@ -1,5 +1,6 @@
 //! Running commands. Everything that is run, and what it says, goes to the console's log.
 
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -125,10 +126,25 @@ pub fn line(command: &Command) -> String {
 /// # Errors
 /// If it cannot be started.
 pub fn run(command: &mut Command) -> Result<Outcome> {
+    finish(command.stdin(Stdio::null()))
+}
+
+/// Runs a command to its end, with a text on its standard input.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn run_with(command: &mut Command, input: &str) -> Result<Outcome> {
+    let (read, mut write) = std::io::pipe()?;
+    // Shorter than a pipe holds: nobody has to read yet.
+    write.write_all(input.as_bytes())?;
+    drop(write);
+    finish(command.stdin(read))
+}
+
+fn finish(command: &mut Command) -> Result<Outcome> {
     let line = line(command);
     log(&format!("$ {line}"));
     let out = command
-        .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot run `{line}`"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -1,5 +1,7 @@
 //! Bad input: one line with the remedy, the documented exit code, and nothing left behind.
 
+use std::process::Stdio;
+
 use anyhow::{Result, ensure};
 
 use crate::lab::ctl::{ctl, load_hook, nothing_left, push};
@@ -8,6 +10,7 @@ use crate::lab::names::{NameServers, ask};
 use crate::lab::net::{self, SERVER_DEVICE};
 use crate::lab::reader::{GROUP, unprivileged, writable_lab};
 use crate::lab::registry::{self, REGISTRY};
+use crate::lab::sh;
 
 /// Names of things that are not there.
 pub(crate) fn local() -> Result<()> {
@@ -85,6 +88,17 @@ pub(crate) fn daemon() -> Result<()> {
         .exits(5)?
         .refuses(&["bpfman"])?;
     nothing_left()?;
+    let mut local = vec![
+        "load",
+        "--local",
+        "--image",
+        "registry.test:5000/dns-trace:1",
+    ];
+    local.extend(place);
+    ctl(&local)?
+        .exits(8)?
+        .refuses(&["cannot reach", "registry.test:5000"])?;
+    nothing_left()?;
     let _registry = registry::start()?;
     ctl(&["image", "push", &format!("{REGISTRY}/dns-trace:1")])?
         .exits(8)?
@@ -134,5 +148,21 @@ pub(crate) fn closed_pipe() -> Result<()> {
         pipe.stderr()
     );
     ctl(&["unload"])?.ok()?;
+    nothing_left()
+}
+
+/// So does the operator's tool.
+pub(crate) fn operator_closed_pipe() -> Result<()> {
+    let (read, write) = std::io::pipe()?;
+    drop(read);
+    let mut command = sh::command(&["dns-tracectl", "image", "build-args"]);
+    command.stdout(write).stderr(Stdio::piped());
+    let ended = command.spawn()?.wait_with_output()?;
+    ensure!(
+        ended.status.success() && ended.stderr.is_empty(),
+        "a closed pipe ended it with {}: {}",
+        ended.status,
+        String::from_utf8_lossy(&ended.stderr)
+    );
     nothing_left()
 }

@@ -1,10 +1,14 @@
 //! The scenarios themselves, a file a subject. The list is in [`crate::scenario`].
 
+pub(crate) mod bad_image;
 pub(crate) mod bad_input;
 pub(crate) mod boot;
 pub(crate) mod by_hand;
 pub(crate) mod choice;
+pub(crate) mod credentials;
 pub(crate) mod doctor;
+pub(crate) mod full_disk;
+pub(crate) mod interrupted;
 pub(crate) mod loaders;
 pub(crate) mod local;
 pub(crate) mod no_link_layer;
