@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, WaitOptions};
 use crate::lab::kernel;
 use crate::report::{PORT, Report};
 use crate::scenario::{self, Scenario};
+use crate::systemd;
 
 /// File in which a scenario that fails leaves its message.
 pub const MESSAGE: &str = "/run/failure";
@@ -33,7 +34,7 @@ pub fn note(line: &str) -> Result<()> {
 }
 
 /// File systems that are mounted once: source and type, target.
-const MOUNTS: &[(&str, &str)] = &[
+pub(crate) const MOUNTS: &[(&str, &str)] = &[
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
@@ -71,6 +72,9 @@ fn boot_and_run() -> Result<()> {
         .open(PORT)
         .with_context(|| format!("cannot open {PORT}"))?;
     load_modules()?;
+    if argument("systemd")?.is_some() {
+        return systemd::hand_over();
+    }
     Report::Booted {
         release: kernel::release()?,
     }
@@ -167,7 +171,7 @@ fn load_modules() -> Result<()> {
 }
 
 /// A word that the machine outside put on the kernel's command line: `dns_trace.NAME=VALUE`.
-fn argument(name: &str) -> Result<Option<String>> {
+pub(crate) fn argument(name: &str) -> Result<Option<String>> {
     let prefix = format!("dns_trace.{name}=");
     let line = fs::read_to_string("/proc/cmdline")?;
     Ok(line

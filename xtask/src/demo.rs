@@ -85,6 +85,7 @@ fn in_guest(binaries: &Path) -> Result<bool> {
         initramfs: &initramfs,
         console: folder.join("console.log"),
         arguments: "dns_trace.demo=bpfman".into(),
+        disk: None,
         limit: Duration::from_secs(180),
     };
     let mut passed = false;

@@ -14,6 +14,7 @@ mod kernels;
 mod lint;
 mod paths;
 mod setup;
+mod systemd;
 mod test;
 mod vm;
 
@@ -39,6 +40,8 @@ enum Command {
     Test(test::Args),
     /// Boot kernels and run scenarios on them
     Vm(vm::Args),
+    /// Boot Debian with systemd twice and look at what our units do there
+    Systemd,
     /// What dns-trace costs, beside its budgets and its peers
     Bench(bench::Args),
     /// Formatting, clippy, documentation, licences, unused dependencies
@@ -63,6 +66,7 @@ fn dispatch(command: Command) -> Result<bool> {
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Vm(args) => vm::run(&args),
+        Command::Systemd => systemd::run(),
         Command::Bench(args) => bench::run(&args),
         Command::Lint => lint::run(),
     }

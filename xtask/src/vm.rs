@@ -113,6 +113,7 @@ fn boot(kernel: &Kernel, base: &Base, filter: Option<&str>, keep_logs: bool) -> 
         arguments: filter
             .map(|f| format!("dns_trace.filter={f}"))
             .unwrap_or_default(),
+        disk: None,
         limit,
     };
     let mut results = Results {

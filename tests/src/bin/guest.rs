@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use dns_trace_tests::{demo, init, lab, scenario};
+use dns_trace_tests::{demo, init, lab, scenario, systemd};
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().collect();
@@ -29,8 +29,13 @@ fn dispatch(words: &[String]) -> Result<()> {
         ["run", name] => run(name),
         ["demo", "local"] => demo::run(demo::Way::Local),
         ["demo", "bpfman"] => demo::run(demo::Way::Bpfman),
+        ["systemd", "lab"] => systemd::lab(),
+        ["systemd", "check"] => systemd::check(),
         ["mute", address] => lab::mute::main(address),
-        _ => bail!("usage: guest run SCENARIO | guest demo local|bpfman | guest mute ADDRESS"),
+        _ => bail!(
+            "usage: guest run SCENARIO | guest demo local|bpfman | guest systemd lab|check | \
+             guest mute ADDRESS"
+        ),
     }
 }
 

@@ -23,13 +23,20 @@ pub const CLIENT_DEVICE: &str = "cli0";
 /// # Errors
 /// If `ip` refuses.
 pub fn create() -> Result<()> {
+    sh::sh(&["ip", "netns", "add", "server"])?;
+    join(SERVER_DEVICE)
+}
+
+/// Makes the client's namespace and joins it to the server's, which is there, with a device of that name
+/// on the server's side.
+///
+/// # Errors
+/// If `ip` refuses.
+pub fn join(device: &str) -> Result<()> {
     let lines = [
         "link set lo up".to_owned(),
         "netns add client".into(),
-        "netns add server".into(),
-        format!(
-            "link add {CLIENT_DEVICE} netns client type veth peer name {SERVER_DEVICE} netns server"
-        ),
+        format!("link add {CLIENT_DEVICE} netns client type veth peer name {device} netns server"),
         "-n client link set lo up".into(),
         "-n server link set lo up".into(),
         format!("-n client addr add {}/24 dev {CLIENT_DEVICE}", CLIENT.0),
@@ -37,14 +44,11 @@ pub fn create() -> Result<()> {
             "-n client addr add {}/64 dev {CLIENT_DEVICE} nodad",
             CLIENT.1
         ),
-        format!("-n server addr add {}/24 dev {SERVER_DEVICE}", SERVER.0),
-        format!("-n server addr add {MUTE}/24 dev {SERVER_DEVICE}"),
-        format!(
-            "-n server addr add {}/64 dev {SERVER_DEVICE} nodad",
-            SERVER.1
-        ),
+        format!("-n server addr add {}/24 dev {device}", SERVER.0),
+        format!("-n server addr add {MUTE}/24 dev {device}"),
+        format!("-n server addr add {}/64 dev {device} nodad", SERVER.1),
         format!("-n client link set {CLIENT_DEVICE} up"),
-        format!("-n server link set {SERVER_DEVICE} up"),
+        format!("-n server link set {device} up"),
     ];
     for line in lines {
         let words: Vec<&str> = std::iter::once("ip").chain(line.split(' ')).collect();

@@ -65,11 +65,27 @@ impl Base {
 
     /// Writes the whole initramfs for a kernel: the shared part, then its modules.
     pub(crate) fn with_modules(&self, kernel: &Fetched, to: &Path) -> Result<()> {
+        self.with(kernel, &[], &[], to)
+    }
+
+    /// The same with more modules, and with files in `/deploy`.
+    pub(crate) fn with(
+        &self,
+        kernel: &Fetched,
+        modules: &[&str],
+        files: &[PathBuf],
+        to: &Path,
+    ) -> Result<()> {
         let folder = to.parent().context("the archive has no folder")?;
         let stage = tempfile::Builder::new()
             .prefix("stage-")
             .tempdir_in(folder)?;
-        modules::stage(&kernel.modules, stage.path())?;
+        modules::stage(&kernel.modules, modules, stage.path())?;
+        for file in files {
+            let name = file.file_name().context("a file without a name")?;
+            fs::create_dir_all(stage.path().join("deploy"))?;
+            copy(file, &stage.path().join("deploy").join(name))?;
+        }
         let modules = folder.join("modules.cpio");
         pack(stage.path(), &modules)?;
         // The kernel unpacks archives that follow one another.

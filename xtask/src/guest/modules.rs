@@ -22,13 +22,13 @@ const WANTED: &[&str] = &[
     "sit",
 ];
 
-/// Copies the wanted modules into `root/modules`, numbered in the order in which to load them.
-pub(crate) fn stage(modules: &Path, root: &Path) -> Result<()> {
+/// Copies the wanted modules, and more, into `root/modules`, numbered in the order in which to load them.
+pub(crate) fn stage(modules: &Path, more: &[&str], root: &Path) -> Result<()> {
     let target = root.join("modules");
     fs::create_dir_all(&target)?;
     let index = Index::read(modules)?;
     let mut order = Vec::new();
-    for name in WANTED {
+    for name in WANTED.iter().chain(more) {
         index.resolve(name, &mut order, 0)?;
     }
     for (number, (name, content)) in order.iter().enumerate() {

@@ -23,6 +23,8 @@ pub(crate) struct Boot<'a> {
     pub(crate) console: PathBuf,
     /// Words for the guest's `/init` on the kernel's command line.
     pub(crate) arguments: String,
+    /// A disk with which the guest may boot again; what it writes there is lost at the end.
+    pub(crate) disk: Option<&'a Path>,
     /// How long the guest may take altogether.
     pub(crate) limit: Duration,
 }
@@ -99,7 +101,14 @@ impl Boot<'_> {
             "-cpu",
             "max,cx16=off",
         ]);
-        qemu.args(["-nodefaults", "-display", "none", "-no-reboot"]);
+        qemu.args(["-nodefaults", "-display", "none"]);
+        match self.disk {
+            Some(disk) => qemu.arg("-drive").arg(format!(
+                "file={},format=raw,if=virtio,snapshot=on",
+                disk.display()
+            )),
+            None => qemu.arg("-no-reboot"),
+        };
         qemu.args(["-kernel".as_ref(), self.kernel.image.as_os_str()]);
         qemu.args(["-initrd".as_ref(), self.initramfs.as_os_str()]);
         qemu.arg("-append")

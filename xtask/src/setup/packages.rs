@@ -79,6 +79,8 @@ pub(crate) const TEST: &[Package] = &[
     },
     package("busybox-static", "the guests' shell", "busybox"),
     package("cpio", "the guests' file system", "cpio"),
+    package("debootstrap", "a Debian that systemd boots", "debootstrap"),
+    package("e2fsprogs", "the disk it is on", "mke2fs"),
     package("xz-utils", "unpacking kernel modules", "xz"),
     package("iproute2", "network namespaces", "ip"),
     package("util-linux", "dropping privileges (setpriv)", "setpriv"),
