@@ -13,6 +13,10 @@ use ipnet::IpNet;
 use crate::filter::Filter;
 use crate::name::Suffix;
 
+mod record;
+
+pub use record::{RecordArgs, RecordFormat, RecordPlan, RecordTo};
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  ended as asked (also by Ctrl-C, or because nobody reads the output any more)
@@ -51,6 +55,28 @@ pub enum Command {
     /// Reads the ring like `watch`, so that only one of them can run on an instance.
     #[command(after_help = EXIT_CODES)]
     Stats(StatsArgs),
+    /// Write packets or messages to a file, or to a collector.
+    ///
+    /// They are taken as they are seen, before they become lookups. Filters hold for each by itself:
+    /// --min-latency and --failures, which are known when a lookup ends, are refused, and --rcode keeps
+    /// responses only, since a query has none.
+    ///
+    /// pcapng has datagrams and TCP segments. A segment is no message: only --client and --server hold
+    /// for it. Headers of IP, UDP and TCP are made anew; a packet that was cut has a captured length
+    /// below its length.
+    ///
+    /// dnstap has messages, verbatim; one that was cut is left out and counted. A query that leaves is a
+    /// STUB_QUERY, one that arrives a CLIENT_QUERY; likewise their responses.
+    ///
+    /// Output that is slow, or away, loses what does not fit into 8 MiB, which is counted. A file belongs to
+    /// its owner alone (mode 600) and always ends with a whole packet or message. Ends with a summary on
+    /// standard error.
+    #[command(
+        after_help = EXIT_CODES,
+        mut_arg("min_latency", |arg| arg.hide(true)),
+        mut_arg("failures", |arg| arg.hide(true))
+    )]
+    Record(RecordArgs),
 }
 
 /// Arguments of `watch`.

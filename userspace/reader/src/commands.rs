@@ -14,7 +14,9 @@ use crate::counts::{KernelCounts, Summary};
 use crate::pipeline::{Options, Pipeline};
 use crate::ring::{Reader, Stop, Ticker};
 use crate::sink::Sink;
+use crate::tap::Tap;
 
+pub mod record;
 mod signals;
 pub mod stats;
 mod summary_file;
@@ -79,8 +81,18 @@ impl Session {
     ///
     /// The rings are read on the thread that opened them; another one waits for signals.
     pub(crate) fn run(self, sink: &mut dyn Sink, ticker: &mut dyn Ticker) -> anyhow::Result<()> {
+        self.run_tapped(sink, None, ticker)
+    }
+
+    /// Like [`Session::run`], with a tap on the way.
+    pub(crate) fn run_tapped<'s>(
+        self,
+        sink: &'s mut dyn Sink,
+        tap: Option<&'s mut dyn Tap>,
+        ticker: &mut dyn Ticker,
+    ) -> anyhow::Result<()> {
         let mut reader = self.reader;
-        let mut pipeline = Pipeline::new(self.options, sink);
+        let mut pipeline = Pipeline::new(self.options, sink).with_tap(tap);
         let (ended, end) = oneshot::channel();
         let (signals, stop, duration) = (self.signals, &self.stop, self.duration);
         let result = thread::scope(|scope| -> anyhow::Result<_> {
@@ -98,10 +110,13 @@ impl Session {
                 .map_err(|_| anyhow::anyhow!("the thread for signals panicked"))?;
             Ok(result)
         })?;
-        let kernel_now = reader.stats()?;
+        let kernel = KernelCounts::since(&reader.stats()?, &self.kernel_start);
+        let tapped = pipeline
+            .finish_tap(&kernel)
+            .context("cannot write the output");
         let summary = Summary {
             reader: pipeline.counts(),
-            kernel: KernelCounts::since(&kernel_now, &self.kernel_start),
+            kernel,
             seconds: self.started.elapsed().as_secs_f64(),
         };
         // Whoever closed standard error does not want the summary.
@@ -109,7 +124,7 @@ impl Session {
         if let Some(file) = self.summary_file {
             file.write(&summary)?;
         }
-        match result {
+        match result.and(tapped) {
             Err(error) if is_closed_pipe(&error) => Ok(()),
             result => result,
         }

@@ -7,6 +7,7 @@ use std::io;
 use dns_trace_event::Stats;
 use serde::Serialize;
 
+use crate::tap::TapCounts;
 use crate::tcp::TcpCounts;
 
 /// What became of what the reader took from the rings.
@@ -22,7 +23,7 @@ use crate::tcp::TcpCounts;
 /// ```
 ///
 /// `pending` is only known at the end. `malformed` lines are shown but are no lookups. What becomes
-/// of TCP segments stands at [`TcpCounts`].
+/// of TCP segments stands at [`TcpCounts`], of what is recorded at [`TapCounts`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Records taken from the rings.
@@ -35,6 +36,8 @@ pub struct Counts {
     pub duplicates: u64,
     /// TCP segments, and the messages in them.
     pub tcp: TcpCounts,
+    /// What a tap took.
+    pub tap: TapCounts,
     /// Datagrams.
     pub udp_messages: u64,
     /// Datagrams, or messages of a stream, that are no DNS message.
@@ -164,6 +167,25 @@ impl Summary {
         )
     }
 
+    /// What became of what was to be recorded.
+    fn recorded(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tap = self.reader.tap;
+        if tap == TapCounts::default() {
+            return Ok(());
+        }
+        let TapCounts {
+            written,
+            filtered,
+            cut,
+            dropped,
+        } = tap;
+        writeln!(
+            f,
+            "recorded: {written} written, {filtered} filtered out, {cut} left out since they were cut, \
+             {dropped} dropped since the output was slow or away"
+        )
+    }
+
     /// Writes one JSON object and a line end.
     ///
     /// # Errors
@@ -224,6 +246,7 @@ impl fmt::Display for Summary {
             counts.retransmissions, counts.pending, counts.shown
         )?;
         self.left_out(f)?;
+        self.recorded(f)?;
         write!(f, "lost:")?;
         for (i, (reason, count)) in self.kernel.lost().into_iter().enumerate() {
             write!(f, "{} {count} {reason}", if i == 0 { "" } else { "," })?;

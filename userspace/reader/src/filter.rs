@@ -53,7 +53,7 @@ impl Filter {
     }
 }
 
-fn within(nets: &[IpNet], address: IpAddr) -> bool {
+pub(crate) fn within(nets: &[IpNet], address: IpAddr) -> bool {
     nets.is_empty() || nets.iter().any(|net| net.contains(&address))
 }
 

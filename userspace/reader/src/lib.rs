@@ -4,6 +4,7 @@
 //! [`bundle`] opens the maps that the operator handed over, [`ring`] drains them and sleeps,
 //! [`record`] checks a record, [`tcp`] puts segments together, [`message`] decodes DNS, [`matcher`] finds the query to a response,
 //! [`lookup`] is what comes of it, [`filter`] and [`sink`] decide what is shown and how.
+//! [`tap`] takes packets and messages as they are, on their way, and [`spool`] writes them without making anybody wait.
 //! [`pipeline`] ties them together; [`cli`] and [`commands`] are the command line.
 
 pub mod bundle;
@@ -21,4 +22,6 @@ pub mod pipeline;
 pub mod record;
 pub mod ring;
 pub mod sink;
+pub mod spool;
+pub mod tap;
 pub mod tcp;

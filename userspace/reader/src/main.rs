@@ -17,6 +17,10 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Watch(args) => commands::watch::run(args),
         Command::Stats(args) => commands::stats::run(args),
+        Command::Record(args) => match args.plan() {
+            Ok(plan) => commands::record::run(args, plan),
+            Err(error) => error.exit(),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

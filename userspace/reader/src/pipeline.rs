@@ -8,11 +8,12 @@ mod truncated;
 use std::io;
 
 use crate::clock::WallClock;
-use crate::counts::Counts;
+use crate::counts::{Counts, KernelCounts};
 use crate::filter::Filter;
 use crate::matcher::Matcher;
 use crate::record::{Direction, Packet, Transport};
 use crate::sink::Sink;
+use crate::tap::Tap;
 use crate::tcp::Streams;
 use held::Held;
 use messages::{Messages, Output};
@@ -23,7 +24,7 @@ const PORT_MDNS: u16 = 5353;
 /// LLMNR (RFC 4795).
 const PORT_LLMNR: u16 = 5355;
 /// The loopback device has this index in every network namespace (`LOOPBACK_IFINDEX`).
-const LOOPBACK_IFINDEX: u32 = 1;
+pub(crate) const LOOPBACK_IFINDEX: u32 = 1;
 /// Namespaces of which we remember that their loopback shows the way out.
 const LOOPBACKS_MAX: usize = 1024;
 
@@ -69,11 +70,19 @@ impl<'s> Pipeline<'s> {
                     filter: options.filter,
                     left: options.count,
                 },
+                tap: None,
             },
             streams: Streams::new(),
             start_ns: options.start_ns,
             loopbacks: Vec::new(),
         }
+    }
+
+    /// Lets a tap take what passes on its way to the sink.
+    #[must_use]
+    pub fn with_tap(mut self, tap: Option<&'s mut dyn Tap>) -> Self {
+        self.messages.tap = tap;
+        self
     }
 
     /// The counters, `pending` as of now.
@@ -82,6 +91,12 @@ impl<'s> Pipeline<'s> {
         Counts {
             pending: self.messages.matcher.len() as u64,
             tcp: self.streams.counts(),
+            tap: self
+                .messages
+                .tap
+                .as_ref()
+                .map(|tap| tap.counts())
+                .unwrap_or_default(),
             ..self.messages.counts
         }
     }
@@ -126,6 +141,7 @@ impl<'s> Pipeline<'s> {
             }
             Transport::Tcp => {
                 let messages = &mut self.messages;
+                messages.segment(&packet)?;
                 let mut take =
                     |message: &Packet<'_>, transfer: &mut _| messages.message(message, transfer);
                 self.streams.segment(&packet, &mut take)
@@ -155,6 +171,9 @@ impl<'s> Pipeline<'s> {
     /// The sink's.
     pub fn drained(&mut self) -> io::Result<()> {
         self.messages.output.clock = WallClock::sample();
+        if let Some(tap) = &mut self.messages.tap {
+            tap.flush()?;
+        }
         self.messages.output.sink.flush()
     }
 
@@ -167,6 +186,15 @@ impl<'s> Pipeline<'s> {
             self.messages.orphan(&record)?;
         }
         self.messages.output.sink.flush()
+    }
+
+    /// To be called last: ends the tap, if there is one.
+    ///
+    /// # Errors
+    /// The tap's.
+    pub fn finish_tap(&mut self, kernel: &KernelCounts) -> io::Result<()> {
+        let tap = self.messages.tap.as_mut();
+        tap.map_or(Ok(()), |tap| tap.finish(kernel))
     }
 
     /// Boot time at which [`Pipeline::advance`] has something to do.

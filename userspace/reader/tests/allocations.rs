@@ -12,6 +12,11 @@ use dns_trace::interface::Interfaces;
 use dns_trace::pipeline::{Options, Pipeline};
 use dns_trace::sink::json::JsonSink;
 use dns_trace::sink::{Silent, Sink};
+use dns_trace::spool::Spool;
+use dns_trace::spool::file::FileOutput;
+use dns_trace::tap::dnstap::{Dnstap, Into};
+use dns_trace::tap::pcapng::Pcapng;
+use dns_trace::tap::{Format, MessageFilter, Recorder, Tap};
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 
@@ -50,7 +55,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Allocations of the second half of a run; the first half warms the tables up.
-fn allocations(sink: &mut dyn Sink) -> u64 {
+fn allocations<'s>(sink: &'s mut dyn Sink, tap: Option<&'s mut dyn Tap>) -> u64 {
     let mut records = Vec::new();
     for id in 0..1000_u16 {
         let name = format!("host{id}.example.com");
@@ -78,7 +83,7 @@ fn allocations(sink: &mut dyn Sink) -> u64 {
         start_ns: 0,
         hold_ns: 0,
     };
-    let mut pipeline = Pipeline::new(options, sink);
+    let mut pipeline = Pipeline::new(options, sink).with_tap(tap);
     let (warm_up, measured) = records.split_at(1000);
     for record in warm_up {
         pipeline.record(record, None).unwrap();
@@ -103,11 +108,27 @@ fn the_counter_counts() {
 
 #[test]
 fn decode_and_match_allocate_nothing() {
-    assert_eq!(allocations(&mut Silent), 0);
+    assert_eq!(allocations(&mut Silent, None), 0);
 }
 
 #[test]
 fn json_lines_allocate_nothing() {
     let mut sink = JsonSink::new(io::sink(), Interfaces::fixed(&[(2, "eth0")]));
-    assert_eq!(allocations(&mut sink), 0);
+    assert_eq!(allocations(&mut sink, None), 0);
+}
+
+fn recorder<F: Format>(format: F) -> Recorder<F> {
+    let output = FileOutput::create("/dev/null".as_ref(), None, F::WHOLE).unwrap();
+    let spool = Spool::start(Box::new(output)).unwrap();
+    Recorder::new(format, spool, MessageFilter::default(), None).unwrap()
+}
+
+/// On the thread that reads; what writes is another one.
+#[test]
+fn recording_allocates_nothing() {
+    let interfaces = || Interfaces::fixed(&[(2, "eth0")]);
+    let mut packets = recorder(Pcapng::new(interfaces()));
+    assert_eq!(allocations(&mut Silent, Some(&mut packets)), 0);
+    let mut messages = recorder(Dnstap::new(Into::File, interfaces()));
+    assert_eq!(allocations(&mut Silent, Some(&mut messages)), 0);
 }

@@ -14,6 +14,7 @@ use crate::message::Decoded;
 use crate::name::WireName;
 use crate::record::{Packet, Select, Transport};
 use crate::sink::Sink;
+use crate::tap::Tap;
 use crate::tcp::Transfer;
 
 /// What is known of messages so far, and where lookups go.
@@ -23,6 +24,7 @@ pub(super) struct Messages<'s> {
     pub(super) truncated: Truncated,
     pub(super) counts: Counts,
     pub(super) output: Output<'s>,
+    pub(super) tap: Option<&'s mut dyn Tap>,
 }
 
 impl Messages<'_> {
@@ -35,6 +37,13 @@ impl Messages<'_> {
         Ok(())
     }
 
+    /// Lets the tap see a segment, before its stream is put together.
+    pub(super) fn segment(&mut self, packet: &Packet<'_>) -> io::Result<()> {
+        let clock = self.output.clock;
+        let tap = self.tap.as_mut();
+        tap.map_or(Ok(()), |tap| tap.segment(packet, clock))
+    }
+
     /// Takes in a packet that holds one message: a datagram, or a message of a stream.
     pub(super) fn message(
         &mut self,
@@ -42,7 +51,12 @@ impl Messages<'_> {
         transfer: &mut Transfer,
     ) -> io::Result<()> {
         let mdns = packet.source_port == PORT_MDNS || packet.destination_port == PORT_MDNS;
-        match Decoded::decode(packet.payload, mdns, &mut WireName::new()) {
+        let mut name = WireName::new();
+        let decoded = Decoded::decode(packet.payload, mdns, &mut name);
+        if let Some(tap) = &mut self.tap {
+            tap.message(packet, decoded.as_ref().ok(), self.output.clock)?;
+        }
+        match decoded {
             Ok(message) if message.is_response() => self.response(packet, &message, transfer),
             Ok(message) => self.query(packet, &message),
             Err(error) => {

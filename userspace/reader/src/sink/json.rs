@@ -1,8 +1,8 @@
 //! One JSON object a line, with the field names of the Elastic Common Schema. What ECS has no name
 //! for stands under `dns_trace`.
 
-mod line;
-mod out;
+pub(crate) mod line;
+pub(crate) mod out;
 
 use std::io::{self, Write};
 

@@ -24,6 +24,7 @@ fn help_texts() {
     insta::assert_snapshot!("help", help(&["--help"]));
     insta::assert_snapshot!("help_watch", help(&["watch", "--help"]));
     insta::assert_snapshot!("help_stats", help(&["stats", "--help"]));
+    insta::assert_snapshot!("help_record", help(&["record", "--help"]));
 }
 
 #[test]
@@ -37,6 +38,15 @@ fn wrong_usage_is_2() {
         &["watch", "--instance", "../etc"],
         &["stats", "--interval", "1ms"],
         &["watch", "--max-pending", "0"],
+        &["record", "f"],
+        &["record", "--format", "dnstap"],
+        &["record", "--format", "dnstap", "f", "--unix", "s"],
+        &["record", "--format", "dnstap", "--tcp", "localhost:6000"],
+        &["record", "--format", "pcapng", "--unix", "s"],
+        &["record", "--format", "pcapng", "-", "--rotate-size", "1M"],
+        &["record", "--format", "pcapng", "f", "--rotate-files", "2"],
+        &["record", "--format", "pcapng", "f", "--failures"],
+        &["record", "--format", "pcapng", "f", "--min-latency", "1s"],
         &[],
     ] {
         reader().args(args).assert().code(2);
@@ -46,9 +56,14 @@ fn wrong_usage_is_2() {
 #[test]
 fn no_bundle_is_3() {
     let root = tempfile::tempdir().unwrap();
-    for command in ["watch", "stats"] {
+    for command in [
+        &["watch"][..],
+        &["stats"],
+        &["record", "--format", "pcapng", "-"],
+    ] {
         let run = reader()
-            .args([command, "--root"])
+            .args(command)
+            .arg("--root")
             .arg(root.path())
             .assert()
             .code(3);

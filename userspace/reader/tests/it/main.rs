@@ -12,6 +12,7 @@ mod libraries;
 mod memory;
 mod model;
 mod pipeline;
+mod recording;
 mod records;
 mod streams;
 mod tcp;

@@ -37,7 +37,7 @@ pub(super) fn write(out: &mut Out, lookup: &Lookup<'_>, timestamp: &str, interfa
     } else {
         r#"","type":"ipv6"},"#
     });
-    observer(out, lookup, interface);
+    observer(out, lookup.direction, lookup.ifindex, interface);
     if let Some(kind) = lookup.error() {
         out.raw(r#""error":{"type":""#);
         out.raw(kind);
@@ -147,12 +147,13 @@ fn endpoint(out: &mut Out, endpoint: SocketAddr) {
     out.raw("}");
 }
 
-fn observer(out: &mut Out, lookup: &Lookup<'_>, interface: Option<&str>) {
-    out.raw(match lookup.direction {
+/// Where it was seen, and a comma.
+pub(crate) fn observer(out: &mut Out, direction: Direction, ifindex: u32, interface: Option<&str>) {
+    out.raw(match direction {
         Direction::Ingress => r#""observer":{"ingress":{"interface":{"id":""#,
         Direction::Egress => r#""observer":{"egress":{"interface":{"id":""#,
     });
-    out.number(lookup.ifindex);
+    out.number(ifindex);
     if let Some(name) = interface {
         out.raw(r#"","name":""#);
         out.text(|text| text.write_str(name));

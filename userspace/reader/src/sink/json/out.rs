@@ -7,41 +7,41 @@ use std::net::IpAddr;
 
 /// JSON text, one object after the other.
 #[derive(Debug)]
-pub(super) struct Out(Vec<u8>);
+pub(crate) struct Out(Vec<u8>);
 
 impl Out {
-    pub(super) fn with_capacity(bytes: usize) -> Self {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
     /// Takes text that is JSON already.
     #[inline(always)]
-    pub(super) fn raw(&mut self, json: &str) {
+    pub(crate) fn raw(&mut self, json: &str) {
         self.0.extend_from_slice(json.as_bytes());
     }
 
     /// The inside of a string: what `write` writes.
     #[inline]
-    pub(super) fn text(&mut self, write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
+    pub(crate) fn text(&mut self, write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
         // Writing into a vector does not fail; what displays itself may, and then ends early.
         let _ = write(&mut Escaped(&mut self.0));
     }
 
     #[inline]
-    pub(super) fn number(&mut self, number: impl itoa::Integer) {
+    pub(crate) fn number(&mut self, number: impl itoa::Integer) {
         self.raw(itoa::Buffer::new().format(number));
     }
 
     #[inline]
-    pub(super) fn address(&mut self, address: IpAddr) {
+    pub(crate) fn address(&mut self, address: IpAddr) {
         match address {
             IpAddr::V4(address) => {
                 let [a, b, c, d] = address.octets();
@@ -60,7 +60,7 @@ impl Out {
 
 /// The inside of a string (RFC 8259, section 7).
 #[derive(Debug)]
-pub(super) struct Escaped<'a>(&'a mut Vec<u8>);
+pub(crate) struct Escaped<'a>(&'a mut Vec<u8>);
 
 const fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'

@@ -1,0 +1,223 @@
+//! Files, and whatever else has a path or is standard output. A file ends with a whole message, whatever
+//! happens.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{Chunk, Output, Queue, Whole, named, write_all};
+
+/// Only the owner may read what was asked for here.
+const MODE: u32 = 0o600;
+
+/// Writes a file, or one file after the other.
+#[derive(Debug)]
+pub struct FileOutput {
+    name: String,
+    /// Where to open another file.
+    path: Option<PathBuf>,
+    /// How many full files are kept, if there is to be more than one.
+    keep: Option<u32>,
+    /// `None` between two files.
+    file: Option<File>,
+    /// Bytes of whole messages in it.
+    length: u64,
+    whole: Whole,
+}
+
+impl FileOutput {
+    /// Creates or replaces a file. With `keep`, a file that is there already is kept like a full one.
+    ///
+    /// # Errors
+    /// The kernel's, with the path.
+    pub fn create(path: &Path, keep: Option<u32>, whole: Whole) -> io::Result<Self> {
+        let mut output = Self {
+            name: path.display().to_string(),
+            path: Some(path.to_owned()),
+            keep,
+            file: None,
+            length: 0,
+            whole,
+        };
+        if let Some(keep) = keep {
+            match fs::metadata(path) {
+                Ok(found) if !found.is_file() => {
+                    let error = io::Error::other("not a file, so that there cannot be several");
+                    return Err(named(&output.name, &error));
+                }
+                Ok(found) if found.len() > 0 => shift(path, keep)?,
+                _ => {}
+            }
+        }
+        output.file()?;
+        Ok(output)
+    }
+
+    /// Writes to standard output.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn stdout(whole: Whole) -> io::Result<Self> {
+        let name = "standard output".to_owned();
+        let file = io::stdout().as_fd().try_clone_to_owned();
+        Ok(Self {
+            file: Some(file.map_err(|error| named(&name, &error))?.into()),
+            name,
+            path: None,
+            keep: None,
+            length: 0,
+            whole,
+        })
+    }
+
+    /// The file, opened if there is none.
+    fn file(&mut self) -> io::Result<&mut File> {
+        if self.file.is_none() {
+            let path = self.path.as_deref().unwrap_or(Path::new("/dev/stdout"));
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(MODE);
+            let file = options.open(path);
+            self.file = Some(file.map_err(|error| named(&self.name, &error))?);
+            self.length = 0;
+        }
+        self.file
+            .as_mut()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Takes back the part of a message that was written before an error.
+    fn repair(&self) {
+        if let Some(file) = &self.file
+            && file.metadata().is_ok_and(|data| data.is_file())
+        {
+            // What went wrong before is what is reported.
+            let _ = file.set_len(self.length);
+        }
+    }
+}
+
+impl Output for FileOutput {
+    fn begin(&mut self, _: &Queue) {}
+
+    fn write(&mut self, chunk: &Chunk, queue: &Queue) -> io::Result<()> {
+        let (written, result) = write_all(self.file()?, &chunk.bytes);
+        let (octets, messages) = (self.whole)(&chunk.bytes[..written]);
+        queue.count_written(messages);
+        self.length += octets as u64;
+        if let Err(error) = result {
+            self.repair();
+            return Err(named(&self.name, &error));
+        }
+        if chunk.ends_file
+            && let (Some(path), Some(keep)) = (&self.path, self.keep)
+        {
+            self.file = None;
+            shift(path, keep)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `FILE.1`, `FILE.2` and so on; the highest number is the oldest.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+/// Makes way for another file: each becomes one older, and the oldest goes.
+fn shift(path: &Path, keep: u32) -> io::Result<()> {
+    if keep == 0 {
+        return fs::remove_file(path).map_err(|error| named(&path.display().to_string(), &error));
+    }
+    for number in (1..keep).rev() {
+        replace(&numbered(path, number), &numbered(path, number + 1))?;
+    }
+    replace(path, &numbered(path, 1))
+}
+
+fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let name = format!("cannot rename {} to {}", from.display(), to.display());
+            Err(named(&name, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Messages of one byte.
+    fn bytes(bytes: &[u8]) -> (usize, u64) {
+        (bytes.len(), bytes.len() as u64)
+    }
+
+    fn contents(folder: &Path) -> Vec<(String, String)> {
+        let files = fs::read_dir(folder).unwrap().map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, fs::read_to_string(path).unwrap())
+        });
+        let mut files: Vec<_> = files.collect();
+        files.sort();
+        files
+    }
+
+    fn file(text: &str) -> Chunk {
+        Chunk {
+            bytes: text.into(),
+            ends_file: true,
+        }
+    }
+
+    #[test]
+    fn so_many_full_files_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, "before").unwrap();
+        let queue = Queue::new();
+        let mut output = FileOutput::create(&path, Some(2), bytes).unwrap();
+        for text in ["one", "two", "three"] {
+            output.write(&file(text), &queue).unwrap();
+        }
+        let mut last = file("four");
+        last.ends_file = false;
+        output.write(&last, &queue).unwrap();
+        let wanted = [("f", "four"), ("f.1", "three"), ("f.2", "two")];
+        assert_eq!(
+            contents(folder.path()),
+            wanted.map(|(n, c)| (n.into(), c.into()))
+        );
+        assert_eq!(queue.state().written, 15);
+        // None besides the current one.
+        let mut output = FileOutput::create(&path, Some(0), bytes).unwrap();
+        output.write(&file("five"), &queue).unwrap();
+        assert_eq!(contents(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn only_files_are_several() {
+        let error = FileOutput::create(Path::new("/dev/null"), Some(1), bytes).unwrap_err();
+        let wanted = "/dev/null: not a file, so that there cannot be several";
+        assert_eq!(error.to_string(), wanted);
+    }
+
+    #[test]
+    fn a_full_disk_is_one_error() {
+        let mut output = FileOutput::create(Path::new("/dev/full"), None, bytes).unwrap();
+        let error = output.write(&file("one"), &Queue::new()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "/dev/full: No space left on device (os error 28)"
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! Recordings, read back by the tools of others.
+
+mod collector;
+mod formats;
+mod outputs;
+
+use std::path::Path;
+use std::process::Command;
+
+use dns_trace::clock::WallClock;
+use dns_trace::counts::{Counts, KernelCounts};
+use dns_trace::interface::Interfaces;
+use dns_trace::pipeline::Pipeline;
+use dns_trace::sink::Silent;
+use dns_trace::spool::file::FileOutput;
+use dns_trace::spool::{Output, Spool};
+use dns_trace::tap::dnstap::{Dnstap, Into};
+use dns_trace::tap::pcapng::Pcapng;
+use dns_trace::tap::{Format, MessageFilter, Recorder, Tap};
+use dns_trace_event::Stats;
+
+use crate::memory::{add_up, options};
+use crate::records::Rec;
+
+const MS: u64 = 1_000_000;
+
+fn pcapng() -> Pcapng {
+    Pcapng::new(Interfaces::fixed(&[(2, "eth0"), (3, "wg0")]))
+}
+
+fn dnstap(into: Into) -> Dnstap {
+    Dnstap::new(into, Interfaces::fixed(&[(2, "eth0"), (3, "wg0")]))
+}
+
+fn into_file<F: Format>(format: F, path: &Path) -> Recorder<F> {
+    let output: Box<dyn Output> = Box::new(FileOutput::create(path, None, F::WHOLE).unwrap());
+    let spool = Spool::start(output).unwrap();
+    Recorder::new(format, spool, MessageFilter::default(), None).unwrap()
+}
+
+/// Runs records through a pipeline with a tap. Boot time 0 is 2026-01-02T03:04:05Z.
+fn tapped(tap: &mut dyn Tap, records: &[Rec]) -> Counts {
+    let mut sink = Silent;
+    let mut pipeline = Pipeline::new(options(), &mut sink).with_tap(Some(tap));
+    pipeline.set_clock(WallClock::with_offset(1_767_323_045_000_000_000));
+    for record in records {
+        pipeline.record(&record.bytes(), None).unwrap();
+    }
+    pipeline.finish().unwrap();
+    let kernel = KernelCounts(Stats {
+        ring_full: 3,
+        unreadable: 1,
+        ..Stats::default()
+    });
+    pipeline.finish_tap(&kernel).unwrap();
+    let counts = pipeline.counts();
+    add_up(&counts);
+    counts
+}
+
+/// What came of starting a program of a Debian package.
+fn started<T>(result: std::io::Result<T>, program: &str, package: &str) -> T {
+    let missing =
+        |error| format!("cannot run {program}: {error}; it is in {package}: cargo xtask setup");
+    result.map_err(missing).unwrap()
+}
+
+/// What a program of a Debian package prints on standard output.
+fn tool(package: &str, words: &[&str]) -> String {
+    let output = Command::new(words[0]).args(&words[1..]).output();
+    let output = started(output, words[0], package);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
