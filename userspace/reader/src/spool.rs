@@ -6,12 +6,14 @@
 
 pub mod collector;
 pub mod file;
+mod queue;
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+pub use queue::Queue;
 
 /// Chunks of a spool. All of them take 8 MiB, as much as a ring; memory is touched when it is needed.
 const CHUNKS: usize = 32;
@@ -52,103 +54,6 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// A file ends with them; the next bytes begin another one.
     pub ends_file: bool,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    free: Vec<Chunk>,
-    full: VecDeque<Chunk>,
-    /// The output has a chunk.
-    busy: bool,
-    /// Nothing more comes.
-    closed: bool,
-    /// The thread has ended.
-    ended: bool,
-    error: Option<io::Error>,
-    written: u64,
-}
-
-/// What the two threads share.
-#[derive(Debug)]
-pub struct Queue {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-impl Queue {
-    fn new() -> Self {
-        let chunk = || Chunk {
-            bytes: Vec::with_capacity(CHUNK + MARGIN),
-            ends_file: false,
-        };
-        Self {
-            state: Mutex::new(State {
-                free: (0..CHUNKS).map(|_| chunk()).collect(),
-                full: VecDeque::with_capacity(CHUNKS + 1),
-                ..State::default()
-            }),
-            changed: Condvar::new(),
-        }
-    }
-
-    /// No code panics while it holds the lock.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts messages that have been written.
-    pub fn count_written(&self, messages: u64) {
-        self.state().written += messages;
-    }
-
-    /// Waits until nothing more comes, but not longer than that; whether it is so.
-    #[must_use]
-    pub fn wait_closed(&self, time: Duration) -> bool {
-        let state = self.state();
-        let open = |state: &mut State| !state.closed;
-        let waited = self.changed.wait_timeout_while(state, time, open);
-        waited.unwrap_or_else(PoisonError::into_inner).0.closed
-    }
-
-    /// The next chunk to be written; `None` at the end.
-    fn next(&self) -> Option<Chunk> {
-        let empty = |state: &mut State| state.full.is_empty() && !state.closed;
-        let state = self.changed.wait_while(self.state(), empty);
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        let chunk = state.full.pop_front();
-        state.busy = chunk.is_some();
-        chunk
-    }
-
-    fn give_back(&self, mut chunk: Chunk) {
-        chunk.bytes.clear();
-        chunk.ends_file = false;
-        let mut state = self.state();
-        // The last one used is the first one used again, so that few of them are ever touched.
-        state.free.push(chunk);
-        state.busy = false;
-    }
-
-    fn end(&self, result: io::Result<()>) {
-        let mut state = self.state();
-        state.ended = true;
-        state.error = result.err();
-        self.changed.notify_all();
-    }
-
-    fn run(&self, output: &mut dyn Output) -> io::Result<()> {
-        output.begin(self);
-        while let Some(chunk) = self.next() {
-            output.write(&chunk, self)?;
-            self.give_back(chunk);
-        }
-        output.finish()
-    }
-
-    fn close(&self) {
-        self.state().closed = true;
-        self.changed.notify_all();
-    }
 }
 
 /// The end of the queue that is filled.

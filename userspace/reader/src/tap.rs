@@ -151,14 +151,15 @@ impl<F: Format> Recorder<F> {
         Ok(recorder)
     }
 
+    /// Takes in what the format holds. `admitted` by the conditions on messages.
     fn take(
         &mut self,
         packet: &Packet<'_>,
-        message: Option<&Decoded<'_>>,
+        from_server: bool,
+        admitted: bool,
         clock: WallClock,
     ) -> io::Result<()> {
-        let from_server = from_server(packet, message);
-        if !self.filter.admits(packet, message, from_server) {
+        if !admitted || !self.filter.admits_ends(packet, from_server) {
             self.counts.filtered += 1;
             return Ok(());
         }
@@ -202,7 +203,7 @@ impl<F: Format> Recorder<F> {
 impl<F: Format> Tap for Recorder<F> {
     fn segment(&mut self, packet: &Packet<'_>, clock: WallClock) -> io::Result<()> {
         if F::SEGMENTS {
-            self.take(packet, None, clock)?;
+            self.take(packet, from_server(packet, None), true, clock)?;
         }
         Ok(())
     }
@@ -216,7 +217,8 @@ impl<F: Format> Tap for Recorder<F> {
         if F::SEGMENTS && packet.transport == Transport::Tcp {
             return Ok(());
         }
-        self.take(packet, message, clock)
+        let admitted = self.filter.admits_message(message);
+        self.take(packet, from_server(packet, message), admitted, clock)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -14,7 +14,7 @@ use dns_trace::sink::json::JsonSink;
 use dns_trace::sink::{Silent, Sink};
 use dns_trace::spool::Spool;
 use dns_trace::spool::file::FileOutput;
-use dns_trace::tap::dnstap::{Dnstap, Into};
+use dns_trace::tap::dnstap::{Dnstap, Framing};
 use dns_trace::tap::pcapng::Pcapng;
 use dns_trace::tap::{Format, MessageFilter, Recorder, Tap};
 use domain::base::Rtype;
@@ -129,6 +129,6 @@ fn recording_allocates_nothing() {
     let interfaces = || Interfaces::fixed(&[(2, "eth0")]);
     let mut packets = recorder(Pcapng::new(interfaces()));
     assert_eq!(allocations(&mut Silent, Some(&mut packets)), 0);
-    let mut messages = recorder(Dnstap::new(Into::File, interfaces()));
+    let mut messages = recorder(Dnstap::new(Framing::File, interfaces()));
     assert_eq!(allocations(&mut Silent, Some(&mut messages)), 0);
 }

@@ -14,6 +14,11 @@ use dns_trace::name::WireName;
 use dns_trace::pipeline::{Options, Pipeline};
 use dns_trace::sink::Silent;
 use dns_trace::sink::json::JsonSink;
+use dns_trace::spool::Spool;
+use dns_trace::spool::file::FileOutput;
+use dns_trace::tap::dnstap::{Dnstap, Framing};
+use dns_trace::tap::pcapng::Pcapng;
+use dns_trace::tap::{Format, MessageFilter, Recorder};
 
 use crate::args::Args;
 use crate::table::{Budget, Samples, Table, number};
@@ -25,6 +30,8 @@ struct Round {
     silent: Pass,
     json: Pass,
     file: Pass,
+    pcapng: Pass,
+    dnstap: Pass,
 }
 
 /// Figures of one message.
@@ -94,10 +101,24 @@ pub(crate) fn run(args: &Args, table: &mut Table) -> Result<()> {
         JsonSink::new(io::sink(), interfaces()),
         JsonSink::new(file.try_clone().with_context(named)?, interfaces()),
     );
+    let mut taps = (
+        recorder(Pcapng::new(interfaces()))?,
+        recorder(Dnstap::new(Framing::File, interfaces()))?,
+    );
+    let mut untapped = (Silent, Silent);
+    let mut pcapng = Pipeline::new(options(), &mut untapped.0).with_tap(Some(&mut taps.0));
+    let mut dnstap = Pipeline::new(options(), &mut untapped.1).with_tap(Some(&mut taps.1));
     let mut silent = Pipeline::new(options(), &mut sinks.0);
     let mut json = Pipeline::new(options(), &mut sinks.1);
     let mut to_file = Pipeline::new(options(), &mut sinks.2);
-    for pipeline in [&mut silent, &mut json, &mut to_file] {
+    let pipelines = [
+        &mut silent,
+        &mut json,
+        &mut to_file,
+        &mut pcapng,
+        &mut dnstap,
+    ];
+    for pipeline in pipelines {
         pass(pipeline, &mut records, 10)?; // warms up
     }
     let mut rounds = Vec::new();
@@ -110,12 +131,26 @@ pub(crate) fn run(args: &Args, table: &mut Table) -> Result<()> {
             silent: pass(&mut silent, &mut records, times)?,
             json: pass(&mut json, &mut records, times)?,
             file: pass(&mut to_file, &mut records, times)?,
+            pcapng: pass(&mut pcapng, &mut records, times)?,
+            dnstap: pass(&mut dnstap, &mut records, times)?,
         });
+    }
+    for pipeline in [&pcapng, &dnstap] {
+        let dropped = pipeline.counts().tap.dropped;
+        ensure!(dropped == 0, "{dropped} messages were not recorded");
     }
     drop(file);
     std::fs::remove_file(&path).with_context(named)?;
     rows(&rounds, table);
     Ok(())
+}
+
+/// A recorder whose writing thread has next to nothing to do.
+fn recorder<F: Format>(format: F) -> Result<Recorder<F>> {
+    let output = FileOutput::create("/dev/null".as_ref(), None, F::WHOLE)?;
+    let spool = Spool::start(Box::new(output))?;
+    let filter = MessageFilter::default();
+    Ok(Recorder::new(format, spool, filter, None)?)
 }
 
 /// Nanoseconds to decode a message; a query and a response by turns.
@@ -172,14 +207,32 @@ fn rows(rounds: &[Round], table: &mut Table) {
         "JSON lines to a file, per lookup, on top",
         of(|r| 2.0 * (r.file.ns - r.silent.ns)),
         "ns",
-        beside,
+        beside.clone(),
         Some(Budget::AtMost(1500.0)),
     );
+    let recorded: [(_, fn(&Round) -> f64); 2] = [
+        ("pcapng into nothing, per lookup, on top", |r| {
+            2.0 * (r.pcapng.ns - r.silent.ns)
+        }),
+        ("dnstap into nothing, per lookup, on top", |r| {
+            2.0 * (r.dnstap.ns - r.silent.ns)
+        }),
+    ];
+    for (label, take) in recorded {
+        table.row(label, of(take), "ns", beside.clone(), None);
+    }
     table.row(
         "JSON lines, allocations per lookup",
         of(|r| 2.0 * r.file.allocations),
         "",
         "",
+        None,
+    );
+    table.row(
+        "recording, allocations per lookup",
+        of(|r| 2.0 * (r.pcapng.allocations + r.dnstap.allocations)),
+        "",
+        "pcapng and dnstap together",
         None,
     );
 }

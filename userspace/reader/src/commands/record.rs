@@ -12,7 +12,7 @@ use crate::sink::Silent;
 use crate::spool::collector::Collector;
 use crate::spool::file::FileOutput;
 use crate::spool::{Output, Spool, Whole};
-use crate::tap::dnstap::{Dnstap, Into};
+use crate::tap::dnstap::{Dnstap, Framing};
 use crate::tap::pcapng::Pcapng;
 use crate::tap::{Format, Recorder, Tap};
 
@@ -36,11 +36,11 @@ fn open(plan: RecordPlan) -> io::Result<Box<dyn Tap>> {
     match plan.format {
         RecordFormat::Pcapng => recorder(Pcapng::new(Interfaces::new()), plan),
         RecordFormat::Dnstap => {
-            let into = match plan.to {
-                RecordTo::Collector(_) => Into::Collector,
-                RecordTo::Stdout | RecordTo::File { .. } => Into::File,
+            let framing = match plan.to {
+                RecordTo::Collector(_) => Framing::Connection,
+                RecordTo::Stdout | RecordTo::File { .. } => Framing::File,
             };
-            recorder(Dnstap::new(into, Interfaces::new()), plan)
+            recorder(Dnstap::new(framing, Interfaces::new()), plan)
         }
     }
 }

@@ -15,19 +15,19 @@ use crate::spool::Whole;
 /// Bytes that `extra` has at most without growing.
 const EXTRA: usize = 512;
 
-/// Where the events go, which decides what stands around them.
+/// What stands around the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Into {
+pub enum Framing {
     /// A file, which begins and ends by itself.
     File,
     /// A collector, with whom that is agreed for each connection.
-    Collector,
+    Connection,
 }
 
 /// Writes events in Frame Streams.
 #[derive(Debug)]
 pub struct Dnstap {
-    into: Into,
+    framing: Framing,
     encoder: Encoder,
     interfaces: Interfaces,
     extra: Out,
@@ -36,11 +36,11 @@ pub struct Dnstap {
 impl Dnstap {
     /// Events that say they come from this host, by this program.
     #[must_use]
-    pub fn new(into: Into, interfaces: Interfaces) -> Self {
+    pub fn new(framing: Framing, interfaces: Interfaces) -> Self {
         let host = rustix::system::uname();
         let version = concat!("dns-trace ", env!("CARGO_PKG_VERSION"));
         Self {
-            into,
+            framing,
             encoder: Encoder::new(&host.nodename().to_string_lossy(), version),
             interfaces,
             extra: Out::with_capacity(EXTRA),
@@ -53,13 +53,13 @@ impl Format for Dnstap {
     const WHOLE: Whole = frames::whole;
 
     fn head(&mut self, out: &mut Vec<u8>) {
-        if self.into == Into::File {
+        if self.framing == Framing::File {
             frames::start(out);
         }
     }
 
     fn tail(&mut self, _: WallClock, _: Option<&KernelCounts>, out: &mut Vec<u8>) {
-        if self.into == Into::File {
+        if self.framing == Framing::File {
             frames::stop(out);
         }
     }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::filter::within;
 use crate::message::Decoded;
 use crate::name::Suffix;
-use crate::record::{Packet, Transport, address};
+use crate::record::{Packet, address};
 
 /// Conditions on a message. Empty lists hold always.
 ///
@@ -28,32 +28,25 @@ pub struct MessageFilter {
 }
 
 impl MessageFilter {
-    pub(super) fn admits(
-        &self,
-        packet: &Packet<'_>,
-        message: Option<&Decoded<'_>>,
-        from_server: bool,
-    ) -> bool {
+    /// Whether client and server are wanted.
+    pub(super) fn admits_ends(&self, packet: &Packet<'_>, from_server: bool) -> bool {
         let ends = (packet.source, packet.destination);
         let (client, server) = if from_server { (ends.1, ends.0) } else { ends };
-        within(&self.clients, address(client))
-            && within(&self.servers, address(server))
-            && match message {
-                Some(message) => self.admits_message(message),
-                None => packet.transport == Transport::Tcp || self.admits_anything(),
-            }
+        within(&self.clients, address(client)) && within(&self.servers, address(server))
     }
 
-    fn admits_message(&self, message: &Decoded<'_>) -> bool {
+    /// Whether a message is wanted; `None` is one that cannot be read.
+    pub(super) fn admits_message(&self, message: Option<&Decoded<'_>>) -> bool {
+        if self.names.is_empty() && self.types.is_empty() && self.rcodes.is_empty() {
+            return true;
+        }
+        let Some(message) = message else {
+            return false;
+        };
         let code = || message.is_response() && self.rcodes.contains(&message.rcode);
         let kind = || message.has_question() && self.types.contains(&message.qtype);
         (self.names.is_empty() || self.names.iter().any(|name| name.covers(message.name)))
             && (self.types.is_empty() || kind())
             && (self.rcodes.is_empty() || code())
-    }
-
-    /// Whether there are no conditions on a message.
-    fn admits_anything(&self) -> bool {
-        self.names.is_empty() && self.types.is_empty() && self.rcodes.is_empty()
     }
 }

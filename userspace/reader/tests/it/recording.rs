@@ -14,7 +14,7 @@ use dns_trace::pipeline::Pipeline;
 use dns_trace::sink::Silent;
 use dns_trace::spool::file::FileOutput;
 use dns_trace::spool::{Output, Spool};
-use dns_trace::tap::dnstap::{Dnstap, Into};
+use dns_trace::tap::dnstap::{Dnstap, Framing};
 use dns_trace::tap::pcapng::Pcapng;
 use dns_trace::tap::{Format, MessageFilter, Recorder, Tap};
 use dns_trace_event::Stats;
@@ -28,8 +28,8 @@ fn pcapng() -> Pcapng {
     Pcapng::new(Interfaces::fixed(&[(2, "eth0"), (3, "wg0")]))
 }
 
-fn dnstap(into: Into) -> Dnstap {
-    Dnstap::new(into, Interfaces::fixed(&[(2, "eth0"), (3, "wg0")]))
+fn dnstap(framing: Framing) -> Dnstap {
+    Dnstap::new(framing, Interfaces::fixed(&[(2, "eth0"), (3, "wg0")]))
 }
 
 fn into_file<F: Format>(format: F, path: &Path) -> Recorder<F> {

@@ -12,7 +12,7 @@ use dns_trace::pipeline::Pipeline;
 use dns_trace::sink::Silent;
 use dns_trace::spool::Spool;
 use dns_trace::spool::collector::{Address, Collector};
-use dns_trace::tap::dnstap::{Dnstap, Into};
+use dns_trace::tap::dnstap::{Dnstap, Framing};
 use dns_trace::tap::{MessageFilter, Recorder, Tap};
 use domain::base::Rtype;
 
@@ -67,7 +67,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 fn sender(address: Address) -> Recorder<Dnstap> {
     let spool = Spool::start(Box::new(Collector::new(address))).unwrap();
     Recorder::new(
-        dnstap(Into::Collector),
+        dnstap(Framing::Connection),
         spool,
         MessageFilter::default(),
         None,

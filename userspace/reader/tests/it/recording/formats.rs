@@ -1,6 +1,6 @@
 //! What the formats say of each message: tshark on pcapng, dnstap-ldns and fstrm_dump on dnstap.
 
-use dns_trace::tap::dnstap::Into;
+use dns_trace::tap::dnstap::Framing;
 use dns_trace_event::{DIRECTION_EGRESS, DIRECTION_INGRESS, TCP_ACK, TCP_PSH, TCP_SYN};
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
@@ -195,7 +195,10 @@ fn what_is_longer_than_its_record_says_so() {
 #[test]
 fn ldns_reads_messages() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let counts = tapped(&mut into_file(dnstap(Into::File), file.path()), &records());
+    let counts = tapped(
+        &mut into_file(dnstap(Framing::File), file.path()),
+        &records(),
+    );
     // Of nine packets three are segments, of one message; one is cut.
     assert_eq!((counts.tap.written, counts.tap.cut), (6, 1));
     let path = file.path().to_str().unwrap();
@@ -213,7 +216,10 @@ fn ldns_reads_messages() {
 #[test]
 fn fstrm_reads_frames() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    tapped(&mut into_file(dnstap(Into::File), file.path()), &records());
+    tapped(
+        &mut into_file(dnstap(Framing::File), file.path()),
+        &records(),
+    );
     let path = file.path().to_str().unwrap();
     let dump = std::process::Command::new("fstrm_dump").arg(path).output();
     let dump = started(dump, "fstrm_dump", "fstrm-bin");
@@ -268,7 +274,7 @@ fn a_loopback_device_shows_the_client() {
             response(1, "a.example", Rtype::A, Rcode::NOERROR, &[]),
         )),
     ];
-    tapped(&mut into_file(dnstap(Into::File), file.path()), &records);
+    tapped(&mut into_file(dnstap(Framing::File), file.path()), &records);
     let path = file.path().to_str().unwrap();
     let text = tool("dnstap-ldns", &["dnstap-ldns", "-q", "-r", path]);
     let kinds: Vec<&str> = text

@@ -7,14 +7,18 @@ use std::thread;
 
 use dns_trace::clock::WallClock;
 use dns_trace::counts::KernelCounts;
+use dns_trace::name::Suffix;
 use dns_trace::pipeline::Pipeline;
+use dns_trace::record::Packet;
 use dns_trace::sink::Silent;
 use dns_trace::spool::file::FileOutput;
 use dns_trace::spool::{Output, Spool};
-use dns_trace::tap::dnstap::Into;
+use dns_trace::tap::dnstap::Framing;
 use dns_trace::tap::{Format, MessageFilter, Recorder};
+use dns_trace_event::{L4_TCP, L4_UDP, TCP_ACK, TCP_SYN};
 use domain::base::Rtype;
 use domain::base::iana::{OptRcode, Rcode};
+use proptest::prelude::*;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 
 use super::{MS, dnstap, into_file, pcapng, tapped, tool};
@@ -81,7 +85,7 @@ fn dnstap_rotates_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r");
     let records: Vec<Rec> = (1..=25).map(ask).collect();
-    let counts = tapped(&mut rotated(dnstap(Into::File), &path), &records);
+    let counts = tapped(&mut rotated(dnstap(Framing::File), &path), &records);
     assert_eq!(counts.tap.written, 25);
     let mut queries = 0;
     for file in files(folder.path()) {
@@ -210,98 +214,104 @@ fn a_slow_reader_costs_what_does_not_fit() {
     assert_eq!(ids(&copied).len() as u64, counts.written);
 }
 
-#[test]
-fn filters_hold_for_messages() {
+/// Five messages, a stream with one that is none, and its SYN.
+fn mixed() -> Vec<Rec> {
     let reply = |id, rcode| {
         Rec::response(
             id * MS,
             response(id as u16, "b.example.org", Rtype::MX, rcode, &[]),
         )
     };
-    let records = [
+    let stream = |seq, flags, bytes: &[u8]| {
+        Rec::query(6 * MS, bytes.to_vec())
+            .segment(seq, flags)
+            .from("10.0.0.2", 41_000)
+    };
+    vec![
         ask(1),
         reply(2, Rcode::NXDOMAIN),
         reply(3, Rcode::NOERROR),
         Rec::query(4 * MS, b"no DNS".to_vec()),
         Rec::query(5 * MS, framed(&query(5, "www.example.com", Rtype::A)))
-            .segment(1, dns_trace_event::TCP_ACK)
+            .segment(1, TCP_ACK)
             .from("10.9.9.9", 40000),
+        stream(99, TCP_SYN, b""),
+        stream(100, TCP_ACK, &framed(b"no DNS")),
+    ]
+}
+
+/// Of seven packets and six messages these pass: a segment is a message only by its stream.
+#[test]
+fn filters_hold_for_messages() {
+    type Change = fn(&mut MessageFilter);
+    let cases: [(Change, u64, u64); 7] = [
+        (|_| {}, 7, 6),
+        (
+            |f| f.names = vec![Suffix::parse("example.com").unwrap()],
+            4,
+            2,
+        ),
+        (|f| f.types = vec![Rtype::MX], 5, 2),
+        (|f| f.rcodes = vec![OptRcode::NXDOMAIN], 4, 1),
+        (|f| f.clients = vec!["10.0.0.2/32".parse().unwrap()], 6, 5),
+        (|f| f.clients = vec!["10.9.0.0/16".parse().unwrap()], 1, 1),
+        (|f| f.servers = vec!["10.0.0.2/32".parse().unwrap()], 0, 0),
     ];
-    let base = MessageFilter::default;
-    let net = |text: &str| vec![text.parse().unwrap()];
-    let suffix = |text| vec![dns_trace::name::Suffix::parse(text).unwrap()];
-    // Packets and messages that pass: of the latter, a segment is one only by its stream.
-    for (filter, packets, messages) in [
-        (base(), 5, 5),
-        (
-            MessageFilter {
-                names: suffix("example.com"),
-                ..base()
-            },
-            2,
-            2,
-        ),
-        (
-            MessageFilter {
-                types: vec![Rtype::MX],
-                ..base()
-            },
-            3,
-            2,
-        ),
-        (
-            MessageFilter {
-                rcodes: vec![OptRcode::NXDOMAIN],
-                ..base()
-            },
-            2,
-            1,
-        ),
-        (
-            MessageFilter {
-                clients: net("10.0.0.2/32"),
-                ..base()
-            },
-            4,
-            4,
-        ),
-        (
-            MessageFilter {
-                clients: net("10.9.0.0/16"),
-                ..base()
-            },
-            1,
-            1,
-        ),
-        (
-            MessageFilter {
-                servers: net("10.0.0.2/32"),
-                ..base()
-            },
-            0,
-            0,
-        ),
-    ] {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let mut tap = filtered(pcapng(), file.path(), &filter);
-        let counts = tapped(&mut tap, &records).tap;
-        assert_eq!(
-            (counts.written, counts.filtered),
-            (packets, 5 - packets),
-            "{filter:?}"
-        );
-        let mut tap = filtered(dnstap(Into::File), file.path(), &filter);
-        let counts = tapped(&mut tap, &records).tap;
-        assert_eq!(
-            (counts.written, counts.filtered),
-            (messages, 5 - messages),
-            "{filter:?}"
-        );
+    for (change, packets, messages) in cases {
+        let mut filter = MessageFilter::default();
+        change(&mut filter);
+        let counts = tapped(&mut filtered(pcapng(), &filter), &mixed()).tap;
+        let got = (counts.written, counts.filtered);
+        assert_eq!(got, (packets, 7 - packets), "{filter:?}");
+        let counts = tapped(&mut filtered(dnstap(Framing::File), &filter), &mixed()).tap;
+        let got = (counts.written, counts.filtered);
+        assert_eq!(got, (messages, 6 - messages), "{filter:?}");
     }
 }
 
-fn filtered<F: Format>(format: F, path: &Path, filter: &MessageFilter) -> Recorder<F> {
-    let output: Box<dyn Output> = Box::new(FileOutput::create(path, None, F::WHOLE).unwrap());
-    let spool = Spool::start(output).unwrap();
+fn filtered<F: Format>(format: F, filter: &MessageFilter) -> Recorder<F> {
+    let output = FileOutput::create("/dev/null".as_ref(), None, F::WHOLE).unwrap();
+    let spool = Spool::start(Box::new(output)).unwrap();
     Recorder::new(format, spool, filter.clone(), None).unwrap()
+}
+
+proptest! {
+    /// Whatever a record holds, it is encoded as one whole message.
+    #[test]
+    fn any_record_is_one_message(
+        payload in prop::collection::vec(any::<u8>(), 0..300),
+        more in prop_oneof![Just(0_u32), any::<u32>()],
+        ends in any::<([u8; 16], [u8; 16], u16, u16)>(),
+        place in any::<(u32, u64, u32, u8)>(),
+        offset in any::<i64>(),
+        from_server in any::<bool>(),
+        tcp in any::<bool>(),
+    ) {
+        let rec = Rec::query(7, payload).with(|header| {
+            header.wire_len = header.captured_len.saturating_add(more);
+            (header.source, header.destination) = (ends.0, ends.1);
+            (header.source_port, header.destination_port) = (ends.2, ends.3);
+            (header.ifindex, header.netns_cookie) = (place.0, place.1);
+            (header.tcp_seq, header.tcp_flags) = (place.2, place.3);
+            header.l4 = if tcp { L4_TCP } else { L4_UDP };
+        });
+        let bytes = rec.bytes();
+        let packet = Packet::decode(&bytes).unwrap();
+        let clock = WallClock::with_offset(offset);
+        one_message(&mut pcapng(), &packet, from_server, clock);
+        one_message(&mut dnstap(Framing::File), &packet, from_server, clock);
+    }
+}
+
+fn one_message<F: Format>(
+    format: &mut F,
+    packet: &Packet<'_>,
+    from_server: bool,
+    clock: WallClock,
+) {
+    let mut out = Vec::new();
+    format.head(&mut out);
+    format.write(packet, from_server, clock, &mut out);
+    format.tail(clock, None, &mut out);
+    assert_eq!((F::WHOLE)(&out), (out.len(), 1));
 }

@@ -1,0 +1,106 @@
+//! The chunks between the two threads, and what each has to tell the other.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{CHUNK, CHUNKS, Chunk, MARGIN, Output};
+
+/// Chunks are free, full, or in the hands of one of the threads.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) free: Vec<Chunk>,
+    pub(super) full: VecDeque<Chunk>,
+    /// The output has a chunk.
+    pub(super) busy: bool,
+    /// Nothing more comes.
+    pub(super) closed: bool,
+    /// The thread has ended.
+    pub(super) ended: bool,
+    pub(super) error: Option<io::Error>,
+    pub(super) written: u64,
+}
+
+/// What the two threads share.
+#[derive(Debug)]
+pub struct Queue {
+    state: Mutex<State>,
+    pub(super) changed: Condvar,
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        let chunk = || Chunk {
+            bytes: Vec::with_capacity(CHUNK + MARGIN),
+            ends_file: false,
+        };
+        Self {
+            state: Mutex::new(State {
+                free: (0..CHUNKS).map(|_| chunk()).collect(),
+                full: VecDeque::with_capacity(CHUNKS + 1),
+                ..State::default()
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// No code panics while it holds the lock.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts messages that have been written.
+    pub fn count_written(&self, messages: u64) {
+        self.state().written += messages;
+    }
+
+    /// Waits until nothing more comes, but not longer than that; whether it is so.
+    #[must_use]
+    pub fn wait_closed(&self, time: Duration) -> bool {
+        let state = self.state();
+        let open = |state: &mut State| !state.closed;
+        let waited = self.changed.wait_timeout_while(state, time, open);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
+    /// The next chunk to be written; `None` at the end.
+    fn next(&self) -> Option<Chunk> {
+        let empty = |state: &mut State| state.full.is_empty() && !state.closed;
+        let state = self.changed.wait_while(self.state(), empty);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let chunk = state.full.pop_front();
+        state.busy = chunk.is_some();
+        chunk
+    }
+
+    fn give_back(&self, mut chunk: Chunk) {
+        chunk.bytes.clear();
+        chunk.ends_file = false;
+        let mut state = self.state();
+        // The last one used is the first one used again, so that few of them are ever touched.
+        state.free.push(chunk);
+        state.busy = false;
+    }
+
+    pub(super) fn end(&self, result: io::Result<()>) {
+        let mut state = self.state();
+        state.ended = true;
+        state.error = result.err();
+        self.changed.notify_all();
+    }
+
+    pub(super) fn run(&self, output: &mut dyn Output) -> io::Result<()> {
+        output.begin(self);
+        while let Some(chunk) = self.next() {
+            output.write(&chunk, self)?;
+            self.give_back(chunk);
+        }
+        output.finish()
+    }
+
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_all();
+    }
+}
