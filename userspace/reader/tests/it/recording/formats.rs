@@ -1,5 +1,6 @@
 //! What the formats say of each message: tshark on pcapng, dnstap-ldns and fstrm_dump on dnstap.
 
+use dns_trace::counts::Summary;
 use dns_trace::tap::dnstap::Framing;
 use dns_trace_event::{DIRECTION_EGRESS, DIRECTION_INGRESS, TCP_ACK, TCP_PSH, TCP_SYN};
 use domain::base::Rtype;
@@ -201,6 +202,14 @@ fn ldns_reads_messages() {
     );
     // Of nine packets three are segments, of one message; one is cut.
     assert_eq!((counts.tap.written, counts.tap.cut), (6, 1));
+    let summary = Summary {
+        reader: counts,
+        ..Summary::default()
+    };
+    let wanted = "recorded: 6 written, 0 filtered out, 1 left out since they were cut, \
+                  0 dropped since the output was slow or away";
+    let summary = summary.to_string();
+    assert!(summary.lines().any(|line| line == wanted), "{summary}");
     let path = file.path().to_str().unwrap();
     let text = tool("dnstap-ldns", &["dnstap-ldns", "-y", "-r", path]);
     let host = rustix::system::uname()
