@@ -76,6 +76,9 @@ impl Watch {
             "json",
             "--summary-file",
             SUMMARY,
+            // A system call that confinement forgot ends the reader here, and not at a user's.
+            "--confine",
+            "strict",
         ];
         words.extend(arguments);
         let daemon = Daemon::start("watch", &mut unprivileged(Some(GROUP), &words))?;
@@ -177,6 +180,10 @@ fn nothing_is_permitted(pid: u32) -> Result<()> {
     ensure!(
         field("NoNewPrivs:") == ["1"],
         "the reader may get privileges"
+    );
+    ensure!(
+        field("Seccomp:") == ["2"],
+        "the reader is not confined by seccomp"
     );
     ensure!(
         field("Uid:") == [NOBODY; 4],

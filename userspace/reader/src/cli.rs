@@ -10,6 +10,7 @@ use dns_trace_event::{BUNDLE_ROOT, DEFAULT_INSTANCE};
 use domain::base::iana::{OptRcode, Rtype};
 use ipnet::IpNet;
 
+use crate::confine::Mode;
 use crate::filter::Filter;
 use crate::name::Suffix;
 
@@ -35,6 +36,9 @@ Exit codes:
 #[derive(Clone, Debug, Parser)]
 #[command(name = "dns-trace", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
+    /// With --version: also what this kernel has to confine the reader.
+    #[arg(long)]
+    pub verbose: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -156,6 +160,9 @@ pub struct CommonArgs {
     /// Write the summary as JSON to this file at the end.
     #[arg(long, value_name = "FILE")]
     pub summary_file: Option<PathBuf>,
+    /// Give up what is not needed once the rings and outputs are open.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub confine: Mode,
     /// Which lookups are shown; all are counted.
     #[command(flatten)]
     pub filter: FilterArgs,

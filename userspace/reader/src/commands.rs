@@ -1,6 +1,7 @@
 //! The commands, one file each, and the session that they share: open, read, end, sum up.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::cli::{CommonArgs, nanoseconds};
 use crate::clock::boot_now;
+use crate::confine::{self, Mode, Needs};
 use crate::counts::{KernelCounts, Summary};
 use crate::pipeline::{Options, Pipeline};
 use crate::ring::{Reader, Stop, Ticker};
@@ -20,6 +22,7 @@ pub mod record;
 mod signals;
 pub mod stats;
 mod summary_file;
+pub mod version;
 pub mod watch;
 
 use signals::Signals;
@@ -38,17 +41,19 @@ pub(crate) struct Session {
     signals: Signals,
     duration: Option<Duration>,
     summary_file: Option<SummaryFile>,
+    instance: String,
+    root: PathBuf,
+    confine: Mode,
 }
 
 impl Session {
-    /// Opens what the session needs, the rings last, and says so on standard error. Whoever reads
-    /// that line may send a signal: handlers are in place by then.
+    /// Opens what the session needs, the rings last.
     pub(crate) fn open(args: &CommonArgs, count: Option<u64>) -> anyhow::Result<Self> {
         let summary_file = args.summary_file.as_deref();
         let summary_file = summary_file.map(SummaryFile::open).transpose()?;
         let signals = Signals::catch()?;
         let rings = crate::bundle::open(&args.root, &args.instance)?;
-        let number = rings.len();
+        let several = rings.len() > 1;
         let stop = Stop::new().context("cannot create an eventfd")?;
         let reader = Reader::new(rings, &stop).context("cannot wait for the rings")?;
         let options = Options {
@@ -57,13 +62,9 @@ impl Session {
             max_pending: args.max_pending,
             count,
             start_ns: if args.backlog { 0 } else { boot_now() },
-            hold_ns: if number > 1 { HOLD_NS } else { 0 },
+            hold_ns: if several { HOLD_NS } else { 0 },
         };
         let kernel_start = reader.stats()?;
-        eprintln!(
-            "dns-trace: reading {number} ring(s) of instance {}",
-            args.instance
-        );
         Ok(Self {
             reader,
             stop,
@@ -73,9 +74,39 @@ impl Session {
             signals,
             duration: args.duration,
             summary_file,
+            instance: args.instance.clone(),
+            root: args.root.clone(),
+            confine: args.confine,
         })
     }
 
+    /// What every command needs once it has begun.
+    pub(crate) fn needs(&self) -> Needs {
+        Needs::reading(&self.root)
+    }
+
+    /// Gives up what is not needed, and says on standard error that the reading begins. Whoever reads that
+    /// line may send a signal: handlers are in place by then.
+    ///
+    /// To be called when the outputs are open and before any thread is started, see [`confine`].
+    pub(crate) fn begin(mut self, needs: Needs) -> anyhow::Result<Begun> {
+        if let Some(file) = &mut self.summary_file {
+            file.keep();
+        }
+        let confined = confine::apply(&needs, self.confine)?;
+        if let Some(missing) = confined.and_then(|confined| confined.missing()) {
+            eprintln!("dns-trace: {missing}");
+        }
+        let (number, instance) = (self.reader.rings(), &self.instance);
+        eprintln!("dns-trace: reading {number} ring(s) of instance {instance}");
+        Ok(Begun(self))
+    }
+}
+
+/// A session whose process has given up what it does not need.
+pub(crate) struct Begun(Session);
+
+impl Begun {
     /// Reads until a signal, the end of the duration or of the count, or until nobody reads the
     /// output any more; then sums up.
     ///
@@ -84,17 +115,18 @@ impl Session {
         self.run_tapped(sink, None, ticker)
     }
 
-    /// Like [`Session::run`], with a tap on the way.
+    /// Like [`Begun::run`], with a tap on the way.
     pub(crate) fn run_tapped<'s>(
         self,
         sink: &'s mut dyn Sink,
         tap: Option<&'s mut dyn Tap>,
         ticker: &mut dyn Ticker,
     ) -> anyhow::Result<()> {
-        let mut reader = self.reader;
-        let mut pipeline = Pipeline::new(self.options, sink).with_tap(tap);
+        let Self(session) = self;
+        let mut reader = session.reader;
+        let mut pipeline = Pipeline::new(session.options, sink).with_tap(tap);
         let (ended, end) = oneshot::channel();
-        let (signals, stop, duration) = (self.signals, &self.stop, self.duration);
+        let (signals, stop, duration) = (session.signals, &session.stop, session.duration);
         let result = thread::scope(|scope| -> anyhow::Result<_> {
             let waiter = thread::Builder::new().name("signals".to_owned());
             let waiter = waiter.spawn_scoped(scope, move || {
@@ -110,18 +142,18 @@ impl Session {
                 .map_err(|_| anyhow::anyhow!("the thread for signals panicked"))?;
             Ok(result)
         })?;
-        let kernel = KernelCounts::since(&reader.stats()?, &self.kernel_start);
+        let kernel = KernelCounts::since(&reader.stats()?, &session.kernel_start);
         let tapped = pipeline
             .finish_tap(&kernel)
             .context("cannot write the output");
         let summary = Summary {
             reader: pipeline.counts(),
             kernel,
-            seconds: self.started.elapsed().as_secs_f64(),
+            seconds: session.started.elapsed().as_secs_f64(),
         };
         // Whoever closed standard error does not want the summary.
         let _ = writeln!(io::stderr(), "{summary}");
-        if let Some(file) = self.summary_file {
+        if let Some(file) = session.summary_file {
             file.write(&summary)?;
         }
         match result.and(tapped) {

@@ -5,12 +5,14 @@
 //! [`record`] checks a record, [`tcp`] puts segments together, [`message`] decodes DNS, [`matcher`] finds the query to a response,
 //! [`lookup`] is what comes of it, [`filter`] and [`sink`] decide what is shown and how.
 //! [`tap`] takes packets and messages as they are, on their way, and [`spool`] writes them without making anybody wait.
+//! [`confine`] takes away what the process does not need for it.
 //! [`pipeline`] ties them together; [`cli`] and [`commands`] are the command line.
 
 pub mod bundle;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod confine;
 pub mod counts;
 pub mod filter;
 pub mod interface;

@@ -1,27 +1,43 @@
 //! `dns-trace`: parses, dispatches, and maps the outcome to an exit code.
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap::error::ErrorKind;
 use dns_trace::bundle::OpenError;
 use dns_trace::cli::{Cli, Command};
 use dns_trace::commands;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion && verbose() => {
+            return outcome(commands::version::run());
+        }
+        Err(error) => error.exit(),
+    };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let result = match &cli.command {
+    outcome(match &cli.command {
         Command::Watch(args) => commands::watch::run(args),
         Command::Stats(args) => commands::stats::run(args),
         Command::Record(args) => match args.plan() {
             Ok(plan) => commands::record::run(args, plan),
             Err(error) => error.exit(),
         },
-    };
+    })
+}
+
+/// clap ends at `--version`, whatever follows.
+fn verbose() -> bool {
+    env::args_os().any(|arg| arg == "--verbose")
+}
+
+fn outcome(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

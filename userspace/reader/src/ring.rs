@@ -151,6 +151,12 @@ impl Reader {
         })
     }
 
+    /// How many rings there are.
+    #[must_use]
+    pub const fn rings(&self) -> usize {
+        self.rings.len()
+    }
+
     /// The kernel's counters of all rings.
     ///
     /// # Errors

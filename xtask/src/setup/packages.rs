@@ -89,7 +89,11 @@ pub(crate) const TEST: &[Package] = &[
     package("bind9-dnsutils", "a real client (dig)", "dig"),
     package("dnsperf", "many queries at a steady rate", "dnsperf"),
     package("tcpdump", "a peer in the bench", "tcpdump"),
-    package("tshark", "reading recordings; a peer in the bench", "tshark"),
+    package(
+        "tshark",
+        "reading recordings; a peer in the bench",
+        "tshark",
+    ),
     package("dnstap-ldns", "reading recordings (dnstap)", "dnstap-ldns"),
     package("fstrm-bin", "a collector of dnstap", "fstrm_capture"),
     package(

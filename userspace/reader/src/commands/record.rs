@@ -1,15 +1,17 @@
 //! `dns-trace record`: packets or messages as they are, into a file or to a collector.
 
 use std::io;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::{Session, on_terminal};
+use super::{Begun, Session, on_terminal};
 use crate::cli::{RecordArgs, RecordFormat, RecordPlan, RecordTo};
+use crate::confine::Needs;
 use crate::interface::Interfaces;
 use crate::ring::NoTicker;
 use crate::sink::Silent;
-use crate::spool::collector::Collector;
+use crate::spool::collector::{Address, Collector};
 use crate::spool::file::FileOutput;
 use crate::spool::{Output, Spool, Whole};
 use crate::tap::dnstap::{Dnstap, Framing};
@@ -27,41 +29,75 @@ pub fn run(args: &RecordArgs, plan: RecordPlan) -> anyhow::Result<()> {
         );
     }
     let session = Session::open(&args.common, None)?;
-    let mut tap = open(plan).context("cannot write the recording")?;
-    session.run_tapped(&mut Silent, Some(&mut *tap), &mut NoTicker)
-}
-
-/// Opens the output, and begins.
-fn open(plan: RecordPlan) -> io::Result<Box<dyn Tap>> {
+    let needs = needs(session.needs(), &plan.to);
+    let recording = "cannot write the recording";
     match plan.format {
-        RecordFormat::Pcapng => recorder(Pcapng::new(Interfaces::new()), plan),
+        RecordFormat::Pcapng => {
+            let output = output(&plan.to, Pcapng::WHOLE).context(recording)?;
+            let begun = session.begin(needs)?;
+            let format = Pcapng::new(Interfaces::new());
+            begun.record(recorder(format, output, plan).context(recording)?)
+        }
         RecordFormat::Dnstap => {
+            let output = output(&plan.to, Dnstap::WHOLE).context(recording)?;
+            let begun = session.begin(needs)?;
             let framing = match plan.to {
                 RecordTo::Collector(_) => Framing::Connection,
                 RecordTo::Stdout | RecordTo::File { .. } => Framing::File,
             };
-            recorder(Dnstap::new(framing, Interfaces::new()), plan)
+            let format = Dnstap::new(framing, Interfaces::new());
+            begun.record(recorder(format, output, plan).context(recording)?)
         }
     }
 }
 
-fn recorder<F: Format + 'static>(format: F, plan: RecordPlan) -> io::Result<Box<dyn Tap>> {
+/// What the output needs later on: the next file, the next connection.
+fn needs(needs: Needs, to: &RecordTo) -> Needs {
+    match to {
+        RecordTo::File {
+            path,
+            rotate: Some(_),
+        } => needs.writes(folder_of(path)),
+        RecordTo::Stdout | RecordTo::File { .. } => needs,
+        RecordTo::Collector(Address::Unix(_)) => needs.connects_locally(),
+        RecordTo::Collector(Address::Tcp(address)) => needs.connects(address.port()),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().unwrap_or(path);
+    if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    }
+}
+
+impl Begun {
+    fn record(self, mut tap: impl Tap) -> anyhow::Result<()> {
+        self.run_tapped(&mut Silent, Some(&mut tap), &mut NoTicker)
+    }
+}
+
+fn recorder<F: Format>(
+    format: F,
+    output: Box<dyn Output>,
+    plan: RecordPlan,
+) -> io::Result<Recorder<F>> {
     let rotate_size = match &plan.to {
         RecordTo::File { rotate, .. } => rotate.map(|(size, _)| size),
         _ => None,
     };
-    let spool = Spool::start(output(plan.to, F::WHOLE)?)?;
-    let recorder = Recorder::new(format, spool, plan.filter, rotate_size)?;
-    Ok(Box::new(recorder))
+    Recorder::new(format, Spool::start(output)?, plan.filter, rotate_size)
 }
 
-fn output(to: RecordTo, whole: Whole) -> io::Result<Box<dyn Output>> {
+fn output(to: &RecordTo, whole: Whole) -> io::Result<Box<dyn Output>> {
     Ok(match to {
         RecordTo::Stdout => Box::new(FileOutput::stdout(whole)?),
         RecordTo::File { path, rotate } => {
             let keep = rotate.map(|(_, keep)| keep);
-            Box::new(FileOutput::create(&path, keep, whole)?)
+            Box::new(FileOutput::create(path, keep, whole)?)
         }
-        RecordTo::Collector(address) => Box::new(Collector::new(address)),
+        RecordTo::Collector(address) => Box::new(Collector::new(address.clone())),
     })
 }

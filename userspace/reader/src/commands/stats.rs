@@ -18,5 +18,6 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<()> {
     if args.once {
         ticker = ticker.once();
     }
-    session.run(&mut Silent, &mut ticker)
+    let needs = session.needs();
+    session.begin(needs)?.run(&mut Silent, &mut ticker)
 }

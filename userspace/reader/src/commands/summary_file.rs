@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::counts::Summary;
 
-/// An open file. One that was not there before goes again unless a summary is written.
+/// An open file. One that was not there before goes again unless the session begins.
 #[derive(Debug)]
 pub(super) struct SummaryFile {
     file: File,
@@ -37,11 +37,16 @@ impl SummaryFile {
         })
     }
 
+    /// The session begins, and with it the process gives up the right to remove files: from here on an
+    /// empty file says that it did not come to a summary.
+    pub(super) const fn keep(&mut self) {
+        self.remove = false;
+    }
+
     /// Replaces the contents, or leaves them if the disk is full.
     pub(super) fn write(mut self, summary: &Summary) -> anyhow::Result<()> {
-        self.replace(summary).with_context(|| named(&self.path))?;
-        self.remove = false;
-        Ok(())
+        self.keep();
+        self.replace(summary).with_context(|| named(&self.path))
     }
 
     fn replace(&mut self, summary: &Summary) -> io::Result<()> {

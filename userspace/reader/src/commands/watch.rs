@@ -29,7 +29,8 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<()> {
     } else {
         Box::new(JsonSink::new(io::stdout(), Interfaces::new()))
     };
-    session.run(&mut *sink, &mut NoTicker)
+    let needs = session.needs();
+    session.begin(needs)?.run(&mut *sink, &mut NoTicker)
 }
 
 fn look() -> Look {

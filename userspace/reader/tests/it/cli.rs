@@ -28,6 +28,24 @@ fn help_texts() {
 }
 
 #[test]
+fn the_version_tells_what_confines() {
+    let version = format!("dns-trace {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(help(&["--version"]), version);
+    for args in [["--version", "--verbose"], ["--verbose", "-V"]] {
+        let text = help(&args);
+        assert!(text.starts_with(&version), "{text}");
+        for line in [
+            "\n  no_new_privs  yes\n",
+            "\n  Landlock      yes, ABI ",
+            "\n  seccomp       yes, ",
+            "\n  reading       /run/dns-trace\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+    }
+}
+
+#[test]
 fn wrong_usage_is_2() {
     for args in [
         &["watch", "--duration", "soon"][..],
