@@ -87,7 +87,8 @@ impl<W: Write> TableSink<W> {
         }
     }
 
-    /// Writes one cell: printable ASCII only, padded to `width`, cut to `most`.
+    /// Writes one cell: printable ASCII only, padded to `width`, cut to `most`, and a space after it. The
+    /// last one of a line has no width and no space, which on a full line would begin the next.
     fn cell(&mut self, width: usize, most: usize, content: impl fmt::Display) -> io::Result<()> {
         let mut cell = mem::take(&mut self.cell);
         cell.clear();
@@ -101,7 +102,10 @@ impl<W: Write> TableSink<W> {
             cell.truncate(most.saturating_sub(1));
             cell.push('…');
         }
-        let result = write!(self.writer, "{cell:width$} ");
+        let result = match width {
+            0 => write!(self.writer, "{cell}"),
+            _ => write!(self.writer, "{cell:width$} "),
+        };
         self.cell = cell;
         result
     }
