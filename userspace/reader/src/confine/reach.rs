@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd,
     PathFdError, Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError,
-    RulesetStatus, Scope, make_bitflags,
+    Scope, make_bitflags,
 };
 
 use super::{Error, Needs};
@@ -40,11 +40,7 @@ pub(super) fn limit(needs: &Needs) -> Result<LandlockStatus, Error> {
     for port in &needs.connects {
         rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
     }
-    let status = rules.restrict_self()?;
-    Ok(match status.ruleset {
-        RulesetStatus::NotEnforced => LandlockStatus::NotEnabled,
-        _ => status.landlock,
-    })
+    Ok(rules.restrict_self()?.landlock)
 }
 
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});

@@ -20,10 +20,8 @@ impl Confined {
     /// One line if a means is missing.
     #[must_use]
     pub fn missing(&self) -> Option<String> {
-        let landlock = match self.landlock {
-            LandlockStatus::Available { .. } => None,
-            _ => Some(format!("Landlock ({})", landlock(self.landlock))),
-        };
+        let landlock = landlock(self.landlock).err();
+        let landlock = landlock.map(|why| format!("Landlock ({why})"));
         let calls = self.calls.as_ref().err();
         let calls = calls.map(|why| format!("seccomp ({why})"));
         let missing: Vec<String> = landlock.into_iter().chain(calls).collect();
@@ -34,7 +32,10 @@ impl Confined {
 impl fmt::Display for Confined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  no_new_privs  yes")?;
-        writeln!(f, "  Landlock      {}", landlock(self.landlock))?;
+        match landlock(self.landlock) {
+            Ok(what) => writeln!(f, "  Landlock      yes, {what}")?,
+            Err(why) => writeln!(f, "  Landlock      no, {why}")?,
+        }
         match &self.calls {
             Ok(number) => write!(f, "  seccomp       yes, {number} system calls are left"),
             Err(why) => write!(f, "  seccomp       no, {why}"),
@@ -68,22 +69,21 @@ impl fmt::Display for Needs {
     }
 }
 
-fn landlock(status: LandlockStatus) -> String {
+/// What there is of Landlock, or why there is none.
+fn landlock(status: LandlockStatus) -> Result<String, &'static str> {
     match status {
-        LandlockStatus::NotImplemented => "no, this kernel has none (Linux 5.13)".to_owned(),
-        LandlockStatus::NotEnabled => {
-            "no, switched off (add landlock to the kernel's option lsm=)".to_owned()
-        }
+        LandlockStatus::NotImplemented => Err("this kernel has none; Linux 5.13 brought it"),
+        LandlockStatus::NotEnabled => Err("switched off: add landlock to the kernel's option lsm="),
         LandlockStatus::Available {
             effective_abi,
             kernel_abi,
         } => {
             let abi = kernel_abi.unwrap_or(effective_abi as i32);
-            let more = match abi {
+            let what = match abi {
                 4.. => "paths, TCP ports",
-                _ => "paths, no TCP ports (Linux 6.7)",
+                _ => "paths; TCP ports from Linux 6.7 on",
             };
-            format!("yes, ABI {abi}: {more}")
+            Ok(format!("ABI {abi}: {what}"))
         }
     }
 }
@@ -98,4 +98,37 @@ pub fn trial(needs: &Needs) -> Result<Confined, Error> {
         thread.join()
     });
     trial.unwrap_or(Err(Error::Panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use landlock::ABI;
+
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_with_its_reason() {
+        let whole = Confined {
+            landlock: LandlockStatus::Available {
+                effective_abi: ABI::V3,
+                kernel_abi: None,
+            },
+            calls: Ok(80),
+        };
+        assert_eq!(whole.missing(), None);
+        let text = whole.to_string();
+        assert!(
+            text.contains("yes, ABI 3: paths; TCP ports from Linux 6.7 on\n"),
+            "{text}"
+        );
+        let nothing = Confined {
+            landlock: LandlockStatus::NotEnabled,
+            calls: Err("there is no list for s390x".to_owned()),
+        };
+        assert_eq!(
+            nothing.missing().unwrap(),
+            "not confined by Landlock (switched off: add landlock to the kernel's option lsm=) \
+             nor by seccomp (there is no list for s390x)"
+        );
+    }
 }
