@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use dns_trace_event::{BUNDLE_ROOT, DEFAULT_GROUP, DEFAULT_INSTANCE};
+use dns_trace_options::pages::{CompletionsArgs, ManArgs};
 
 use crate::{commands, exit, instance::Instance};
 
@@ -12,6 +13,10 @@ use crate::{commands, exit, instance::Instance};
 #[derive(Debug, Parser)]
 #[command(name = "dns-tracectl", version, after_help = exit::TABLE, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Cli {
+    /// Take further options from this TOML file: a section a command, such as `[load]`, and the long
+    /// names of its options
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -31,6 +36,10 @@ pub(crate) enum Command {
     Doctor(commands::doctor::Args),
     /// Build, push and inspect bytecode images
     Image(commands::image::Args),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write a page a command into a folder
+    Man(ManArgs),
     /// Load the object on standard input and let it go again
     #[command(name = commands::TRY_OBJECT, hide = true)]
     TryObject {
@@ -68,13 +77,27 @@ pub(crate) struct Readers {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::Cli;
 
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ctl.toml");
+        let text = "[load]\nlocal = true\niface = ['a', 'b']\nports = '53,5300'\nsample = 100\n";
+        std::fs::write(&path, text).unwrap();
+        let args = ["dns-tracectl", "--config", path.to_str().unwrap(), "load"];
+        let cli: Cli = dns_trace_options::parse(args.map(Into::into)).unwrap();
+        let given = ["dns-tracectl", "load", "--local", "--iface=a", "--iface=b"];
+        let given = given.into_iter().chain(["--ports=53,5300", "--sample=100"]);
+        let given = Cli::try_parse_from(given).unwrap();
+        assert_eq!(format!("{:?}", cli.command), format!("{:?}", given.command));
     }
 
     #[test]

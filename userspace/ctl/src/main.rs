@@ -15,10 +15,9 @@ mod report;
 
 use std::{io::Write, process::ExitCode};
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli =
+        dns_trace_options::parse::<cli::Cli>(std::env::args_os()).unwrap_or_else(|e| e.exit());
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

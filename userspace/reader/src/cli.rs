@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dns_trace_event::{BUNDLE_ROOT, DEFAULT_INSTANCE};
+use dns_trace_options::pages::{CompletionsArgs, ManArgs};
 use domain::base::iana::{OptRcode, Rtype};
 use ipnet::IpNet;
 
@@ -39,6 +40,10 @@ pub struct Cli {
     /// With --version: also what this kernel has to confine the reader.
     #[arg(long)]
     pub verbose: bool,
+    /// Take further options from this TOML file: a section a command, such as `[watch]`, and the long
+    /// names of its options.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -81,6 +86,10 @@ pub enum Command {
         mut_arg("failures", |arg| arg.hide(true))
     )]
     Record(RecordArgs),
+    /// Print completions for a shell.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write a page a command into a folder.
+    Man(ManArgs),
 }
 
 /// Arguments of `watch`.

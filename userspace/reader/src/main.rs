@@ -1,17 +1,18 @@
 //! `dns-trace`: parses, dispatches, and maps the outcome to an exit code.
 
 use std::env;
+use std::io;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
 use dns_trace::bundle::OpenError;
 use dns_trace::cli::{Cli, Command};
 use dns_trace::commands;
+use dns_trace_options::pages;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match dns_trace_options::parse::<Cli>(env::args_os()) {
         Ok(cli) => cli,
         Err(error) if error.kind() == ErrorKind::DisplayVersion && verbose() => {
             return outcome(commands::version::run());
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
         .init();
     outcome(match &cli.command {
         Command::Watch(args) => commands::watch::run(args),
@@ -29,12 +30,18 @@ fn main() -> ExitCode {
             Ok(plan) => commands::record::run(args, plan),
             Err(error) => error.exit(),
         },
+        Command::Completions(args) => page(Ok(pages::completions::<Cli>(args))),
+        Command::Man(args) => page(pages::man::<Cli>(args)),
     })
 }
 
 /// clap ends at `--version`, whatever follows.
 fn verbose() -> bool {
     env::args_os().any(|arg| arg == "--verbose")
+}
+
+fn page(text: io::Result<String>) -> anyhow::Result<()> {
+    Ok(pages::print(&text?)?)
 }
 
 fn outcome(result: anyhow::Result<()>) -> ExitCode {

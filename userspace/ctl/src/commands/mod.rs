@@ -8,6 +8,7 @@ pub(crate) mod status;
 pub(crate) mod unload;
 
 use anyhow::Result;
+use dns_trace_options::pages;
 
 pub(crate) use load::Settings;
 
@@ -28,6 +29,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Report> {
         Command::Unload(args) => unload::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Image(args) => image::run(args).await,
+        Command::Completions(args) => Ok(Report::new(pages::completions::<Cli>(&args))),
+        Command::Man(args) => Ok(Report::new(pages::man::<Cli>(&args)?)),
         Command::TryObject { programs } => {
             crate::local::try_object(&programs).map(|()| Report::default())
         }

@@ -72,6 +72,57 @@ fn wrong_usage_is_2() {
 }
 
 #[test]
+fn options_come_from_a_file() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("dns-trace.toml");
+    let options = "[watch]\noutput = 'json'\nname = ['example.com', 'example.org']\n\
+        timeout = '2s'\nmax-pending = 1024\nfailures = true\ninstance = 'other'\n\
+        [stats]\ninterval = '5s'\n";
+    fs::write(&file, options).unwrap();
+    let run = |command, args: &[&str]| {
+        let mut reader = reader();
+        reader.arg("--config").arg(&file).arg(command);
+        reader.arg("--root").arg(root.path()).args(args).assert()
+    };
+    run("watch", &[])
+        .code(3)
+        .stderr(contains("instance \"other\""));
+    let args = ["--instance", "third"];
+    run("watch", &args)
+        .code(3)
+        .stderr(contains("instance \"third\""));
+    run("stats", &[])
+        .code(3)
+        .stderr(contains("instance \"default\""));
+    fs::write(&file, "\n[watch]\nintervall = '5s'\n").unwrap();
+    let wanted = format!(
+        "error: {}:3: unknown option intervall in [watch]; known are: output, count, instance, ",
+        file.display()
+    );
+    run("stats", &[]).code(2).stderr(starts_with(wanted));
+}
+
+#[test]
+fn completions_and_pages_are_made_of_the_definition() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        assert!(help(&["completions", shell]).contains("summary-file"));
+    }
+    assert!(help(&["man"]).contains("\n.TH dns-trace 1 "));
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(help(&["man", folder.path().to_str().unwrap()]), "");
+    for page in ["dns-trace.1", "dns-trace-watch.1", "dns-trace-stats.1"] {
+        assert!(folder.path().join(page).is_file(), "{page}");
+    }
+    let none = folder.path().join("none");
+    let wanted = format!(
+        "dns-trace: cannot write manual pages to {}: ",
+        none.display()
+    );
+    let run = reader().arg("man").arg(&none).assert();
+    run.code(1).stderr(starts_with(wanted));
+}
+
+#[test]
 fn no_bundle_is_3() {
     let root = tempfile::tempdir().unwrap();
     for command in [
