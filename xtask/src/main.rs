@@ -9,6 +9,7 @@ mod bench;
 mod build;
 mod cmd;
 mod demo;
+mod fuzz;
 mod guest;
 mod kernels;
 mod lint;
@@ -44,6 +45,8 @@ enum Command {
     Systemd,
     /// What dns-trace costs, beside its budgets and its peers
     Bench(bench::Args),
+    /// Feed the parsers bytes that nobody vouches for
+    Fuzz(fuzz::Args),
     /// Formatting, clippy, documentation, licences, unused dependencies
     Lint,
 }
@@ -68,6 +71,7 @@ fn dispatch(command: Command) -> Result<bool> {
         Command::Vm(args) => vm::run(&args),
         Command::Systemd => systemd::run(),
         Command::Bench(args) => bench::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Lint => lint::run(),
     }
 }

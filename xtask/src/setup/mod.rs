@@ -43,13 +43,24 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that everything is in place; silent if it is.
-pub(crate) fn ensure() -> Result<()> {
+/// Two commands at once must not build the same tool twice.
+fn lock() -> Result<File> {
     let cache = paths::cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
-    // Two commands at once must not build the same tool twice.
     let lock = File::create(cache.join("setup.lock")).context("cannot create the setup lock")?;
     lock.lock().context("cannot lock the cache")?;
+    Ok(lock)
+}
+
+/// Makes sure that cargo-fuzz is there.
+pub(crate) fn ensure_fuzzer() -> Result<()> {
+    let _lock = lock()?;
+    tools::install_fuzzer()
+}
+
+/// Makes sure that everything is in place; silent if it is.
+pub(crate) fn ensure() -> Result<()> {
+    let _lock = lock()?;
     if apt::is_debian_12() {
         apt::install(packages::all())?;
     } else {

@@ -23,6 +23,18 @@ struct Tool {
     optional: bool,
 }
 
+/// For `cargo xtask fuzz` alone, which asks for it.
+const FUZZER: Tool = Tool {
+    krate: "cargo-fuzz",
+    version: "0.13.2",
+    program: "cargo-fuzz",
+    minutes: 2,
+    args: &["--locked"],
+    env: &[],
+    debian_only: false,
+    optional: false,
+};
+
 /// bpfman's build wants `clang` in `PATH`, and clang does not find Debian's `asm/` by itself.
 const BPFMAN_ENV: &[(&str, &str)] = &[("C_INCLUDE_PATH", "/usr/include/x86_64-linux-gnu")];
 
@@ -139,9 +151,18 @@ pub(crate) fn missing() -> Result<Vec<String>> {
 
 /// Builds the tools that are not there.
 pub(crate) fn install() -> Result<()> {
+    install_all(TOOLS)
+}
+
+/// Builds cargo-fuzz if it is not there.
+pub(crate) fn install_fuzzer() -> Result<()> {
+    install_all(&[FUZZER])
+}
+
+fn install_all(tools: &[Tool]) -> Result<()> {
     let installed = installed()?;
     let cache = paths::cache()?;
-    for tool in TOOLS {
+    for tool in tools {
         let refused = cache.join(format!("no-{}-{}", tool.krate, tool.version));
         if !tool.is_missing(&installed)? || (tool.optional && refused.exists()) {
             continue;
