@@ -190,7 +190,7 @@ impl Half {
         // Messages that were complete before have the time of their own last segment.
         let result = self.drain(0, out);
         if let Some(waiting) = &mut self.waiting {
-            waiting.since_ns = now_ns.max(waiting.since_ns + 1);
+            waiting.since_ns = now_ns.max(waiting.since_ns.saturating_add(1));
         }
         result
     }

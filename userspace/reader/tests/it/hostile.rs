@@ -9,6 +9,7 @@ use dns_trace::record::Packet;
 use dns_trace::sink::json::JsonSink;
 use dns_trace::sink::table::{Look, TableSink};
 use dns_trace::sink::{Sink, rdata};
+use dns_trace_event::{TCP_ACK, TCP_SYN};
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 use jiff::tz::TimeZone;
@@ -136,6 +137,16 @@ proptest! {
         );
         prop_assert_eq!(packet.wire_len as usize, payload.len());
     }
+}
+
+/// Found by fuzzing: each gap that is given up makes the time of the next one later, and there is a last.
+#[test]
+fn gaps_end_at_the_end_of_time() {
+    let begun = [&[1, 0][..], &query(7, "a.example", Rtype::A)].concat();
+    let segment = |seq, flags, payload| Rec::query(1, payload).segment(seq, flags).bytes();
+    let mut records = vec![segment(0, TCP_SYN, vec![]), segment(1, TCP_ACK, begun)];
+    records.extend((1..6).map(|gap| segment(40 * gap, TCP_ACK, vec![0; 8])));
+    check_outputs(&records);
 }
 
 #[test]
