@@ -50,9 +50,8 @@ impl Messages<'_> {
         packet: &Packet<'_>,
         transfer: &mut Transfer,
     ) -> io::Result<()> {
-        let mdns = packet.source_port == PORT_MDNS || packet.destination_port == PORT_MDNS;
         let mut name = WireName::new();
-        let decoded = Decoded::decode(packet.payload, mdns, &mut name);
+        let decoded = Decoded::decode(packet.payload, is_mdns(packet), &mut name);
         if let Some(tap) = &mut self.tap {
             tap.message(packet, decoded.as_ref().ok(), self.output.clock)?;
         }
@@ -157,7 +156,7 @@ impl Messages<'_> {
     /// A held response whose query has come.
     fn released(&mut self, record: &held::Record) -> io::Result<()> {
         let packet = record.packet();
-        match Decoded::decode(packet.payload, false, &mut WireName::new()) {
+        match Decoded::decode(packet.payload, is_mdns(&packet), &mut WireName::new()) {
             Ok(message) => self.answer(&packet, &message).map(drop),
             Err(_) => Ok(()),
         }
@@ -166,7 +165,7 @@ impl Messages<'_> {
     /// A held response whose query has not come.
     pub(super) fn orphan(&mut self, record: &held::Record) -> io::Result<()> {
         let packet = record.packet();
-        match Decoded::decode(packet.payload, false, &mut WireName::new()) {
+        match Decoded::decode(packet.payload, is_mdns(&packet), &mut WireName::new()) {
             Ok(message) => {
                 let tuple = tuple(&packet, message.id(), true);
                 self.show(&Lookup::alone(&packet, &tuple, &message, orphaned(&packet)))
@@ -255,6 +254,11 @@ fn unanswered(tuple: &Tuple, outcome: Outcome) -> Outcome {
     } else {
         outcome
     }
+}
+
+/// Only mDNS asks several questions in a message (RFC 6762, section 5.3).
+const fn is_mdns(packet: &Packet<'_>) -> bool {
+    packet.source_port == PORT_MDNS || packet.destination_port == PORT_MDNS
 }
 
 const fn orphaned(packet: &Packet<'_>) -> Outcome {

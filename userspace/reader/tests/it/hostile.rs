@@ -4,7 +4,7 @@ use std::io::Write;
 
 use dns_trace::clock::WallClock;
 use dns_trace::interface::Interfaces;
-use dns_trace::pipeline::Pipeline;
+use dns_trace::pipeline::{Options, Pipeline};
 use dns_trace::record::Packet;
 use dns_trace::sink::json::JsonSink;
 use dns_trace::sink::table::{Look, TableSink};
@@ -15,8 +15,8 @@ use domain::base::iana::Rcode;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
-use crate::memory::{add_up, options};
-use crate::records::{Rec, query, response};
+use crate::memory::{add_up, options, run};
+use crate::records::{Rec, SERVER, query, response};
 use crate::streams::{Segment as _, framed};
 
 fn table(out: &mut Vec<u8>) -> TableSink<&mut Vec<u8>> {
@@ -147,6 +147,20 @@ fn gaps_end_at_the_end_of_time() {
     let mut records = vec![segment(0, TCP_SYN, vec![]), segment(1, TCP_ACK, begun)];
     records.extend((1..6).map(|gap| segment(40 * gap, TCP_ACK, vec![0; 8])));
     check_outputs(&records);
+}
+
+/// Found by fuzzing: held back, a response with several questions was in no counter in the end.
+#[test]
+fn a_held_response_with_several_questions_is_counted() {
+    let mut payload = response(7, "a.example", Rtype::A, Rcode::NOERROR, &[]);
+    payload[5] = 2;
+    let rec = Rec::response(1, payload).from(SERVER, 5353);
+    let held = Options {
+        hold_ns: 200_000_000,
+        ..options()
+    };
+    let (seen, counts) = run(held, &[rec], u64::MAX);
+    assert_eq!((counts.announcements, seen.len()), (1, 1));
 }
 
 #[test]
