@@ -3,6 +3,7 @@
 //! as a process.
 
 mod bundle;
+mod chain;
 mod cli;
 mod commands;
 mod daemon;

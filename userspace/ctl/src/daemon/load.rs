@@ -205,7 +205,7 @@ impl Job<'_> {
                 .with_context(|| format!("bpfman did not load the program {}", point.program))?;
             let link = self.client.attach(id, &self.place(iface, point)).await?;
             new.push(link);
-            std::os::unix::fs::symlink(link_note(link), &path)
+            std::os::unix::fs::symlink(link_note(link, self.plan.priority), &path)
                 .with_context(|| format!("cannot write {}", path.display()))?;
             attached.push(Attached {
                 iface: iface.clone(),

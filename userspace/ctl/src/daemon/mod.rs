@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Metadata key of our programs: the instance.
-const META_INSTANCE: &str = "dns-trace.instance";
+pub(crate) const META_INSTANCE: &str = "dns-trace.instance";
 /// Metadata key of our programs: the ABI.
 const META_ABI: &str = "dns-trace.abi";
 
@@ -76,17 +76,26 @@ fn live_links(programs: &[Program]) -> Vec<u32> {
         .collect()
 }
 
-/// What stands in bpffs for a link of the daemon.
-fn link_note(link: u32) -> String {
-    format!("link-{link}")
+/// What stands in bpffs for a link of the daemon: its id there, and the priority that was asked for,
+/// which the daemon does not tell.
+fn link_note(link: u32, priority: u16) -> String {
+    format!("link-{link}-priority-{priority}")
+}
+
+/// The numbers in such a note.
+fn parse_note(note: &str) -> Option<(u32, u32)> {
+    let (link, priority) = note.strip_prefix("link-")?.split_once("-priority-")?;
+    Some((link.parse().ok()?, priority.parse().ok()?))
 }
 
 /// The daemon's id of the link at a spot.
 fn link_at(layout: &Layout, spot: &Spot) -> Option<u32> {
-    note(&layout.link(Way::Bpfman, spot))?
-        .strip_prefix("link-")?
-        .parse()
-        .ok()
+    parse_note(&note(&layout.link(Way::Bpfman, spot))?).map(|(link, _)| link)
+}
+
+/// The priority of the link at a spot, as asked for at load.
+pub(crate) fn priority_at(layout: &Layout, spot: &Spot) -> Option<u32> {
+    parse_note(&note(&layout.link(Way::Bpfman, spot))?).map(|(_, priority)| priority)
 }
 
 /// Unloads the programs of an instance and removes its pins.
@@ -122,5 +131,18 @@ pub(crate) async fn unload_leftovers(
         }
         Err(Error::NotRunning { .. }) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_come_back() {
+        assert_eq!(parse_note(&link_note(7, 50)), Some((7, 50)));
+        for text in ["", "link-7", "link-7-priority-", "link--priority-5"] {
+            assert_eq!(parse_note(text), None, "{text}");
+        }
     }
 }

@@ -282,43 +282,6 @@ fn remove_filter(spot: &Spot, program: Option<u32>, clsact_ours: bool) -> Result
     Ok(())
 }
 
-/// A program at the same hook.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct Neighbour {
-    /// Name, or the kind of filter.
-    pub(crate) name: String,
-    /// Kernel id, where it is a BPF program.
-    pub(crate) id: Option<u32>,
-    /// tc priority.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) priority: Option<u16>,
-}
-
-/// All programs of the hook in the order in which they run, ours among them. Empty where the kernel
-/// cannot be asked.
-pub(crate) fn neighbours(ns: &Netns, iface: &str, spot: &Spot) -> Result<Vec<Neighbour>> {
-    ns.run(|| match spot.hook {
-        Hook::Tcx => {
-            let (_, programs) = SchedClassifier::query_tcx(iface, spot.direction.into())?;
-            let neighbour = |p: &aya::programs::ProgramInfo| Neighbour {
-                name: crate::exit::clean(p.name_as_str().unwrap_or("?")),
-                id: Some(p.id()),
-                priority: None,
-            };
-            Ok(programs.iter().map(neighbour).collect())
-        }
-        Hook::Tc => Ok(filters(spot.ifindex, spot.direction)?
-            .into_iter()
-            .map(|f| Neighbour {
-                name: crate::exit::clean(&f.name.unwrap_or(f.kind)),
-                id: f.program,
-                priority: Some(f.priority),
-            })
-            .collect()),
-        Hook::Xdp | Hook::DevQueue | Hook::ReceiveSkb => Ok(Vec::new()),
-    })
-}
-
 /// Waits until the kernel has let go of the programs, which it does some time after the last pin and
 /// the last link are gone.
 pub(crate) fn wait_gone(programs: &[u32]) -> Result<()> {

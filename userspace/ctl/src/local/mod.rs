@@ -6,9 +6,12 @@ mod object;
 mod programs;
 mod tc;
 mod trial;
+mod xdp;
 
-pub(crate) use attach::{Detached, Neighbour, attach, detach, is_attached, neighbours, wait_gone};
+pub(crate) use attach::{Detached, attach, detach, is_attached, wait_gone};
 pub(crate) use netns::Netns;
 pub(crate) use object::{Object, stored_login};
 pub(crate) use programs::{LoadedProgram, load, loaded};
+pub(crate) use tc::{Filter, filters};
 pub(crate) use trial::try_object;
+pub(crate) use xdp::xdp_programs;

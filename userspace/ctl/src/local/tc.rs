@@ -43,12 +43,17 @@ pub(crate) fn filters(ifindex: u32, direction: Direction) -> Result<Vec<Filter>>
 
 /// Whether the interface has a clsact queueing discipline.
 pub(crate) fn has_clsact(ifindex: u32) -> Result<bool> {
+    has_qdisc(ifindex, "clsact")
+}
+
+/// Whether the interface has a queueing discipline of that kind.
+pub(crate) fn has_qdisc(ifindex: u32, wanted_kind: &str) -> Result<bool> {
     with_handle(async |handle| {
         let messages = collect(handle.qdisc().get().index(index(ifindex)?).execute()).await?;
         let wanted = index(ifindex)?;
         Ok(messages
             .iter()
-            .any(|m| m.header.index == wanted && kind(m) == Some("clsact")))
+            .any(|m| m.header.index == wanted && kind(m) == Some(wanted_kind)))
     })
     .context("cannot list the queueing disciplines")
 }
@@ -78,7 +83,7 @@ fn index(ifindex: u32) -> Result<i32> {
     i32::try_from(ifindex).context("interface index out of range")
 }
 
-fn with_handle<T, F>(work: impl FnOnce(Handle) -> F) -> Result<T>
+pub(super) fn with_handle<T, F>(work: impl FnOnce(Handle) -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {

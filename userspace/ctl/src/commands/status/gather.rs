@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use crate::{
     bundle::{Group, Layout, Way, counters, granted, reader_of},
+    chain::{self, Chain, Known, Place},
     commands::load::{FACT_SETTINGS, FACT_SOURCE},
-    daemon,
-    hook::{self, Hook},
+    daemon, hook,
     instance::{Instance, Spot},
-    local::{self, LoadedProgram, Neighbour, Netns},
+    local::{self, LoadedProgram, Netns},
 };
 
 /// An instance.
@@ -27,6 +27,8 @@ pub(crate) struct Bundle {
     pub(crate) settings: Option<String>,
     pub(crate) programs: Vec<LoadedProgram>,
     pub(crate) attachments: Vec<Attachment>,
+    /// Everybody at the interfaces of the attachments.
+    pub(crate) sides: Vec<Side>,
     pub(crate) rings: Vec<Ring>,
     pub(crate) readers: Option<Readers>,
     /// What could not be found out, and why.
@@ -46,12 +48,24 @@ pub(crate) struct Attachment {
     pub(crate) netns: u64,
     /// Path of the namespace, if it is not this one.
     pub(crate) netns_path: Option<String>,
-    /// Place in the order of the hook, from 1; `None` where the kernel does not tell.
+    /// Place in the order of the hook, from 1, dispatchers not counted; `None` for host-wide hooks.
     pub(crate) position: Option<usize>,
-    /// Everybody at the hook, in order, this program among them.
-    pub(crate) chain: Vec<Neighbour>,
+    /// Programs at the hook, likewise.
+    pub(crate) of: Option<usize>,
+    /// As asked for at load, through bpfman; lower runs first.
+    pub(crate) priority: Option<u32>,
     /// False if the interface is gone, or somebody detached the program.
     pub(crate) alive: bool,
+}
+
+/// An interface in one direction, with all programs that packets pass there, in order.
+#[derive(Debug, Serialize)]
+pub(crate) struct Side {
+    pub(crate) iface: String,
+    pub(crate) ifindex: u32,
+    pub(crate) netns: u64,
+    pub(crate) direction: &'static str,
+    pub(crate) hooks: Vec<Chain>,
 }
 
 /// A ring and its counters, summed over CPUs.
@@ -76,7 +90,12 @@ pub(crate) struct Readers {
 }
 
 /// Gathers all about an instance. What cannot be found out becomes a note.
-pub(crate) async fn bundle(root: &Path, instance: &Instance, socket: &Path) -> Result<Bundle> {
+pub(crate) async fn bundle(
+    root: &Path,
+    instance: &Instance,
+    socket: &Path,
+    known: &Known,
+) -> Result<Bundle> {
     let layout = Layout::new(root, instance);
     let way = layout.way().unwrap_or(Way::Granted);
     let mut notes = Vec::new();
@@ -90,8 +109,11 @@ pub(crate) async fn bundle(root: &Path, instance: &Instance, socket: &Path) -> R
         Vec::new()
     });
     let mut attachments = Vec::new();
+    let mut sides = Vec::new();
     for spot in layout.spots(way)? {
-        attachments.push(attachment(&spot, way, &programs, &mut notes));
+        attachments.push(attachment(
+            &spot, &layout, &programs, known, &mut sides, &mut notes,
+        ));
     }
     if way == Way::Granted {
         notes.push("attached by bpfman's own command: where, see bpfman link list".to_owned());
@@ -104,6 +126,7 @@ pub(crate) async fn bundle(root: &Path, instance: &Instance, socket: &Path) -> R
         settings: layout.recall(way, FACT_SETTINGS),
         programs,
         attachments,
+        sides,
         rings: rings(&layout, &mut notes)?,
         readers: readers(&layout),
         notes,
@@ -120,8 +143,10 @@ fn as_map<S: serde::Serializer>(
 
 fn attachment(
     spot: &Spot,
-    way: Way,
+    layout: &Layout,
     programs: &[LoadedProgram],
+    known: &Known,
+    sides: &mut Vec<Side>,
     notes: &mut Vec<String>,
 ) -> Attachment {
     let program = hook::program_at(spot.hook, spot.direction);
@@ -133,31 +158,65 @@ fn attachment(
         Netns::find(spot.netns)
     };
     let iface = ns.as_ref().and_then(|ns| ns.iface(spot.ifindex));
-    let mut can_tell = matches!(spot.hook, Hook::Tcx | Hook::Tc) && way == Way::Local;
-    let chain = match (&ns, &iface) {
-        (Some(ns), Some(iface)) => local::neighbours(ns, iface, spot).unwrap_or_else(|error| {
-            notes.push(crate::exit::one_line(&error));
-            can_tell = false;
-            Vec::new()
-        }),
-        _ => Vec::new(),
+    let side = match (&ns, &iface) {
+        (Some(ns), Some(iface)) => side(ns, iface, spot, known, sides, notes),
+        _ => None,
     };
+    let chain = side.and_then(|side| side.hooks.iter().find(|c| c.hook == spot.hook.name()));
     let position = chain
-        .iter()
-        .position(|n| n.id.is_some() && n.id == id)
+        .and_then(|chain| chain.leaves().position(|n| n.id.is_some() && n.id == id))
         .map(|at| at + 1);
+    // Where the kernel could not be asked, what `load` remembers counts.
+    let is_seen = position.is_some() || side.is_none();
     Attachment {
         hook: spot.hook.name(),
         direction: spot.direction.name(),
         program: program.to_owned(),
-        alive: host_wide || (iface.is_some() && (position.is_some() || !can_tell)),
+        alive: host_wide || (iface.is_some() && is_seen),
         iface,
         ifindex: spot.ifindex,
         netns: spot.netns,
         netns_path: ns.and_then(|ns| ns.path().map(|p| p.display().to_string())),
+        of: chain.map(|chain| chain.leaves().count()),
         position,
-        chain,
+        priority: daemon::priority_at(layout, spot),
     }
+}
+
+/// The side on which the spot is, looked up once.
+fn side<'a>(
+    ns: &Netns,
+    iface: &str,
+    spot: &Spot,
+    known: &Known,
+    sides: &'a mut Vec<Side>,
+    notes: &mut Vec<String>,
+) -> Option<&'a Side> {
+    let wanted = |s: &Side| {
+        (s.netns, s.ifindex, s.direction) == (spot.netns, spot.ifindex, spot.direction.name())
+    };
+    if let Some(at) = sides.iter().position(wanted) {
+        return sides.get(at);
+    }
+    let place = Place {
+        ns,
+        iface,
+        ifindex: spot.ifindex,
+    };
+    match chain::of(&place, spot.direction, known) {
+        Ok(hooks) => sides.push(Side {
+            iface: iface.to_owned(),
+            ifindex: spot.ifindex,
+            netns: spot.netns,
+            direction: spot.direction.name(),
+            hooks,
+        }),
+        Err(error) => {
+            notes.push(crate::exit::one_line(&error));
+            return None;
+        }
+    }
+    sides.last()
 }
 
 fn rings(layout: &Layout, notes: &mut Vec<String>) -> Result<Vec<Ring>> {

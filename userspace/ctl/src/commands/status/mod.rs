@@ -1,12 +1,14 @@
 //! `status`: what is loaded, where, beside whom, what it counted, and who reads.
 
 mod gather;
+mod sides;
 mod text;
 
 use anyhow::{Context, Result};
 
 use crate::{
     bundle::{Mount, instances, is_bpffs},
+    chain::Known,
     cli,
     exit::{Exit, Failure},
     instance::Instance,
@@ -42,9 +44,11 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
     if let Some(only) = &args.instance {
         names.retain(|name| name == only);
     }
+    let socket = &args.daemon.socket;
+    let known = Known::gather(&args.root, socket).await?;
     let mut bundles = Vec::new();
     for name in &names {
-        bundles.push(gather::bundle(&args.root, name, &args.daemon.socket).await?);
+        bundles.push(gather::bundle(&args.root, name, socket, &known).await?);
     }
     drop(mount);
     let report = match args.output {

@@ -1,7 +1,10 @@
 //! An instance as text for people, at most 80 columns where the names allow it.
 
-use super::gather::{Attachment, Bundle, Ring};
-use crate::{local::Neighbour, report::table};
+use super::{
+    gather::{Attachment, Bundle, Ring},
+    sides,
+};
+use crate::report::table;
 
 /// The instance as paragraphs.
 pub(crate) fn bundle(bundle: &Bundle) -> String {
@@ -27,6 +30,9 @@ pub(crate) fn bundle(bundle: &Bundle) -> String {
     let mut rows = vec![row(["INTERFACE", "DIRECTION", "HOOK", "PLACE"])];
     rows.extend(bundle.attachments.iter().map(attachment));
     text.push_str(&section(&rows));
+    for side in &bundle.sides {
+        text.push_str(&sides::text(side, &bundle.instance));
+    }
     for ring in &bundle.rings {
         text.push_str(&counters(ring));
     }
@@ -71,32 +77,17 @@ fn attachment(a: &Attachment) -> Vec<String> {
         (None, 0) => "every namespace".to_owned(),
         (None, ifindex) => format!("{ifindex} of {} (gone)", a.netns),
     };
-    let place = match (a.alive, a.position) {
+    let place = match (a.alive, a.position.zip(a.of)) {
         (false, _) => "detached; load again".to_owned(),
-        (true, Some(position)) => format!(
-            "{position} of {}{}",
-            a.chain.len(),
-            beside(&a.chain, position)
-        ),
+        (true, Some((position, of))) => format!("{position} of {of}{}", priority(a)),
         (true, None) => String::new(),
     };
     vec![iface, a.direction.to_owned(), a.hook.to_owned(), place]
 }
 
-fn beside(chain: &[Neighbour], position: usize) -> String {
-    let others: Vec<String> = chain
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| at + 1 != position)
-        .map(|(_, n)| {
-            n.id.map_or_else(|| n.name.clone(), |id| format!("{} ({id})", n.name))
-        })
-        .collect();
-    if others.is_empty() {
-        String::new()
-    } else {
-        format!(", beside {}", others.join(", "))
-    }
+fn priority(a: &Attachment) -> String {
+    let priority = a.priority.map(|p| format!(", priority {p}"));
+    priority.unwrap_or_default()
 }
 
 fn counters(ring: &Ring) -> String {
@@ -125,14 +116,46 @@ fn counters(ring: &Ring) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{commands::status::gather::Readers, local::LoadedProgram};
+    use crate::{
+        chain::{Chain, Neighbour, Owner, Process},
+        commands::status::gather::{Readers, Side},
+        local::LoadedProgram,
+    };
 
     fn sample() -> Bundle {
-        let neighbour = |name: &str, id| Neighbour {
-            name: name.to_owned(),
+        let program = |name: &str, id, owner| Neighbour {
             id: Some(id),
-            priority: None,
+            owner: Some(owner),
+            ..Neighbour::named(name.to_owned())
         };
+        let process = Process {
+            pid: 812,
+            name: "cilium-agent".to_owned(),
+        };
+        let user = |process| Owner::User {
+            uid: Some(0),
+            process,
+        };
+        let application = Owner::Bpfman {
+            program: Some("count_packets_by_port".to_owned()),
+            application: Some("acme".to_owned()),
+        };
+        let instance = "default".to_owned();
+        let dispatcher = Neighbour {
+            is_dispatcher: true,
+            mode: Some("driver"),
+            slots: vec![Neighbour {
+                proceed_on: vec!["pass", "tx", "dispatcher_return"],
+                ..program("count_packets_b", 38, application)
+            }],
+            ..program("xdp_dispatcher", 40, Owner::bpfman())
+        };
+        let filter = Neighbour {
+            priority: Some(49152),
+            handle: Some(1),
+            ..program("policy", 12, user(None))
+        };
+        let chain = |hook, programs| Chain { hook, programs };
         let attachment = |direction, alive: bool| Attachment {
             hook: "tcx",
             direction,
@@ -142,11 +165,8 @@ mod tests {
             netns: 4_026_531_840,
             netns_path: None,
             position: alive.then_some(1),
-            chain: if alive {
-                vec![neighbour("dns_tcx", 31), neighbour("cil_from_netdev", 7)]
-            } else {
-                Vec::new()
-            },
+            of: alive.then_some(2),
+            priority: Some(50),
             alive,
         };
         Bundle {
@@ -162,6 +182,23 @@ mod tests {
                 map_ids: vec![1, 2, 3],
             }],
             attachments: vec![attachment("ingress", true), attachment("egress", false)],
+            sides: vec![Side {
+                iface: "eth0".to_owned(),
+                ifindex: 2,
+                netns: 4_026_531_840,
+                direction: "ingress",
+                hooks: vec![
+                    chain("xdp", vec![dispatcher]),
+                    chain(
+                        "tcx",
+                        vec![
+                            program("dns_tcx", 31, Owner::DnsTrace { instance }),
+                            program("cil_from_netdev", 7, user(Some(process))),
+                        ],
+                    ),
+                    chain("tc", vec![filter, Neighbour::named("flower".to_owned())]),
+                ],
+            }],
             rings: vec![Ring {
                 path: "/run/dns-trace/default/rings/0".to_owned(),
                 map: Some(1),
