@@ -4,6 +4,7 @@
 mod dispatcher;
 mod owner;
 mod raw;
+mod taken;
 
 use anyhow::{Context, Result};
 use aya::programs::{ProgramInfo, SchedClassifier, loaded_programs};
@@ -12,6 +13,7 @@ use serde::Serialize;
 #[cfg(test)]
 pub(crate) use owner::Process;
 pub(crate) use owner::{Known, Owner};
+pub(crate) use taken::refuse_taken;
 
 use crate::{
     exit,

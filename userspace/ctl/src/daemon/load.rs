@@ -19,8 +19,8 @@ use super::{
 use crate::{
     bundle::{Group, Layout, Mount, RingMaps, Way, grant, granted, remove_instance, rings_of},
     commands::load::{
-        Attached, FACT_SETTINGS, FACT_SOURCE, Plan, Settings, Summary, Wanted, hook_notes,
-        other_way, points, wanted,
+        Attached, FACT_SETTINGS, FACT_SOURCE, Plan, Settings, Summary, Wanted, check_room,
+        hook_notes, other_way, points, wanted,
     },
     exit::{Exit, Failure, code_of, one_line},
     hook::{self, Direction, Hook, Point},
@@ -36,6 +36,7 @@ pub(crate) async fn load(plan: &Plan, socket: &Path, source: &Source) -> Result<
     let ns = Netns::open(plan.netns.as_deref())?;
     let points = points(plan)?;
     let wanted = wanted(plan, &ns, &points)?;
+    check_room(plan, &ns, &wanted, Way::Bpfman, socket).await?;
     let _mount = Mount::ensure(&plan.root)?;
     let layout = Layout::new(&plan.root, &plan.instance);
     let job = Job {

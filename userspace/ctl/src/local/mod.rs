@@ -12,6 +12,6 @@ pub(crate) use attach::{Detached, attach, detach, is_attached, wait_gone};
 pub(crate) use netns::Netns;
 pub(crate) use object::{Object, stored_login};
 pub(crate) use programs::{LoadedProgram, load, loaded};
-pub(crate) use tc::{Filter, filters};
+pub(crate) use tc::{Filter, filters, has_qdisc};
 pub(crate) use trial::try_object;
 pub(crate) use xdp::xdp_programs;

@@ -1,5 +1,7 @@
 //! `load --local`: everything by this process, through aya.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::{
@@ -9,9 +11,10 @@ use super::{
 };
 use crate::{
     bundle::{self, Group, Layout, Mount, Way, grant, granted, rings_of},
+    chain::{Known, Place, refuse_taken},
     commands::unload::remove_local,
     exit::{Exit, Failure},
-    hook::{self, HookChoice, Point},
+    hook::{self, Hook, HookChoice, Point},
     instance::Spot,
     kernel,
     local::{self, LoadedProgram, Netns, Object},
@@ -55,6 +58,32 @@ pub(crate) fn wanted(plan: &Plan, ns: &Netns, points: &[Point]) -> Result<Vec<Wa
         add(iface, ns.ifindex(iface)?, ns.inode());
     }
     Ok(wanted)
+}
+
+/// Refuses the plan where somebody else holds a hook alone, or has filled it.
+pub(crate) async fn check_room(
+    plan: &Plan,
+    ns: &Netns,
+    wanted: &[Wanted],
+    way: Way,
+    socket: &Path,
+) -> Result<()> {
+    // Nobody need ask the daemon about hooks that everybody shares.
+    let asks = way == Way::Bpfman || wanted.iter().any(|w| w.spot.hook == Hook::Xdp);
+    let known = if asks {
+        Known::gather(&plan.root, socket).await?
+    } else {
+        Known::default()
+    };
+    for Wanted { iface, spot, .. } in wanted {
+        let place = Place {
+            ns,
+            iface,
+            ifindex: spot.ifindex,
+        };
+        refuse_taken(&place, spot, way, &plan.instance, &known)?;
+    }
+    Ok(())
 }
 
 /// The points of the plan on this kernel.
@@ -101,6 +130,8 @@ pub(crate) async fn load(plan: &Plan, origin: &LocalOrigin) -> Result<Summary> {
     let ns = Netns::open(plan.netns.as_deref())?;
     let points = points(plan)?;
     let wanted = wanted(plan, &ns, &points)?;
+    let socket = Path::new(dns_trace_bpfman::DEFAULT_SOCKET);
+    check_room(plan, &ns, &wanted, Way::Local, socket).await?;
     let settings = plan.settings_in(&ns)?;
     let object = object(origin).await?;
     let _mount = Mount::ensure(&plan.root)?;

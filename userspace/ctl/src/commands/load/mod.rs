@@ -11,7 +11,9 @@ use anyhow::Result;
 use clap::{ValueEnum, builder::RangedU64ValueParser};
 use dns_trace_event::{SELECT_ALL, SELECT_FAILURES, SELECT_RESPONSES};
 
-pub(crate) use local::{FACT_SETTINGS, FACT_SOURCE, Wanted, hook_notes, other_way, points, wanted};
+pub(crate) use local::{
+    FACT_SETTINGS, FACT_SOURCE, Wanted, check_room, hook_notes, other_way, points, wanted,
+};
 pub(crate) use plan::Plan;
 pub(crate) use settings::Settings;
 pub(crate) use summary::{Attached, Summary};
