@@ -10,6 +10,7 @@
 //!       dns_control                  pin, the doorbell           0660 root:GROUP
 //!     local/ or bpfman/              what `load` keeps           0700 root:root
 //!       programs/<program>           pin; with `--local` only
+//!       programs_next/<program>    likewise, while `upgrade` is under way
 //!       links/<hook>-<direction>-<ifindex>-<netns inode>   pin, or symbolic link with a note
 //!       facts/<name>                 symbolic link whose target is the fact
 //! ```

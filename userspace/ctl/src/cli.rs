@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Grant(commands::grant::Args),
     /// Show what is loaded, where, beside whom, and who reads
     Status(commands::status::Args),
+    /// Put other programs in the place of the loaded ones, without a gap
+    Upgrade(commands::upgrade::Args),
     /// Remove everything that load made, and only that
     Unload(commands::unload::Args),
     /// Check what this kernel, bpfman and these permissions allow
@@ -105,7 +107,7 @@ mod tests {
         let mut cli = Cli::command().term_width(100);
         cli.build();
         insta::assert_snapshot!("help", cli.render_long_help());
-        for name in ["load", "grant", "status", "unload", "doctor"] {
+        for name in ["load", "grant", "status", "upgrade", "unload", "doctor"] {
             let command = cli.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help-{name}"), command.render_help());
         }

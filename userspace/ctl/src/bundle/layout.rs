@@ -105,6 +105,11 @@ impl Layout {
         self.private(Way::Local).join(PROGRAMS_DIR)
     }
 
+    /// Folder of the pins that shall take their place. It is there while they do.
+    pub(crate) fn programs_next(&self) -> PathBuf {
+        self.private(Way::Local).join("programs_next")
+    }
+
     /// What stands for one attachment: the pin of a link, or a symbolic link with what is known
     /// about it.
     pub(crate) fn link(&self, way: Way, spot: &Spot) -> PathBuf {
@@ -145,6 +150,17 @@ impl Layout {
         let path = self.private(way).join(FACTS_DIR).join(name);
         std::os::unix::fs::symlink(text, &path)
             .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Remembers another fact in the place of one.
+    pub(crate) fn replace_fact(&self, way: Way, name: &str, text: &str) -> Result<()> {
+        let path = self.private(way).join(FACTS_DIR).join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            _ => self.remember(way, name, text),
+        }
     }
 
     /// A fact; `None` if it was never remembered.
@@ -235,6 +251,7 @@ mod tests {
         for way in [Way::Local, Way::Bpfman] {
             for path in [
                 layout().link(way, &spot),
+                layout().programs_next(),
                 layout().rings_next(),
                 layout().rings_old(),
             ] {

@@ -10,7 +10,7 @@ mod readers;
 
 pub(crate) use grant::{Granted, grant, granted, remove_instance};
 pub(crate) use group::Group;
-pub(crate) use layout::{Layout, Way, instances, names, note};
+pub(crate) use layout::{Layout, Way, instances, make_folder, names, note};
 pub(crate) use maps::{RingMaps, counters, rings_of};
 pub(crate) use mount::{Mount, is_bpffs};
 pub(crate) use readers::reader_of;

@@ -6,6 +6,7 @@ pub(crate) mod image;
 pub(crate) mod load;
 pub(crate) mod status;
 pub(crate) mod unload;
+pub(crate) mod upgrade;
 
 use anyhow::Result;
 use dns_trace_options::pages;
@@ -26,6 +27,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Report> {
         Command::Load(args) => load::run(args).await,
         Command::Grant(args) => grant::run(args).await,
         Command::Status(args) => status::run(args).await,
+        Command::Upgrade(args) => upgrade::run(args).await,
         Command::Unload(args) => unload::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Image(args) => image::run(args).await,

@@ -71,6 +71,7 @@ fn not_loaded(layout: &Layout) -> anyhow::Error {
 
 /// Removes an instance of `load --local`, whole or in part; gives what there is to say about it.
 pub(crate) fn remove_local(layout: &Layout) -> Result<Vec<String>> {
+    local::undo_interrupted(layout)?;
     let programs = local::loaded(layout)?;
     let mut notes = Vec::new();
     for spot in layout.spots(Way::Local)? {

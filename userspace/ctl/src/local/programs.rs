@@ -1,5 +1,7 @@
 //! Programs of an instance: loaded into the kernel through aya and pinned, and found again.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
@@ -13,7 +15,7 @@ use dns_trace_event::{
 
 use super::Object;
 use crate::{
-    bundle::Layout,
+    bundle::{Layout, RingMaps},
     commands::Settings,
     exit::{Exit, Failure},
 };
@@ -69,19 +71,31 @@ pub(crate) fn load(
     if !object.is_builtin {
         super::trial::run(object, names)?;
     }
-    let mut ebpf = verified(object, names, settings)?;
+    let mut ebpf = verified(object, names, settings, None)?;
+    pin_all(&mut ebpf, &layout.programs(), names)?;
+    loaded(layout)
+}
+
+/// Pins programs in a folder under their names.
+pub(super) fn pin_all(ebpf: &mut Ebpf, folder: &Path, names: &[&str]) -> Result<()> {
     for name in names {
-        let pin = layout.program(name);
+        let pin = folder.join(name);
         ebpf.program_mut(name)
             .with_context(|| format!("the program {name} is gone"))?
             .pin(&pin)
             .with_context(|| format!("cannot pin the program {}", pin.display()))?;
     }
-    loaded(layout)
+    Ok(())
 }
 
-/// The object's maps and the named programs in the kernel, as long as the result lives.
-pub(super) fn verified(object: &Object, names: &[&str], settings: &Settings) -> Result<Ebpf> {
+/// The object's maps and the named programs in the kernel, as long as the result lives. The maps of a
+/// ring are those pinned in the folder `ring`, if it is given; that they fit is for the caller to know.
+pub(super) fn verified(
+    object: &Object,
+    names: &[&str],
+    settings: &Settings,
+    ring: Option<&Path>,
+) -> Result<Ebpf> {
     let btf = Btf::from_sys_fs().map_err(|error| {
         let message = format!(
             "the kernel shows no BTF at /sys/kernel/btf/vmlinux: {error} \
@@ -89,7 +103,11 @@ pub(super) fn verified(object: &Object, names: &[&str], settings: &Settings) -> 
         );
         Failure::new(Exit::Kernel, message)
     })?;
-    let mut ebpf = EbpfLoader::new()
+    let mut loader = EbpfLoader::new();
+    for (name, folder) in RingMaps::NAMES.iter().zip(ring.into_iter().cycle()) {
+        loader.map_pin_path(name, folder.join(name));
+    }
+    let mut ebpf = loader
         .btf(Some(&btf))
         .verifier_log_level(VerifierLogLevel::DEBUG)
         .override_global(GLOBAL_PORTS, &settings.ports, true)
@@ -109,7 +127,7 @@ pub(super) fn verified(object: &Object, names: &[&str], settings: &Settings) -> 
     Ok(ebpf)
 }
 
-fn not_ours(object: &Object, why: &str) -> anyhow::Error {
+pub(super) fn not_ours(object: &Object, why: &str) -> anyhow::Error {
     Failure::new(
         Exit::Object,
         format!(
@@ -132,14 +150,18 @@ fn check_abi(object: &Object, control: Option<&Map>) -> Result<()> {
     if abi == u32::from(ABI_VERSION) {
         return Ok(());
     }
-    Err(Failure::new(
+    Err(other_abi(object, abi))
+}
+
+pub(super) fn other_abi(object: &Object, abi: u32) -> anyhow::Error {
+    Failure::new(
         Exit::Object,
         format!(
             "{} has ABI {abi}, this dns-tracectl has ABI {ABI_VERSION} \
              (use an object of the same release as dns-tracectl, or update dns-tracectl)",
             object.source
         ),
-    ))
+    )
 }
 
 /// What stands in the way of an object, by what kind of thing it is.
@@ -213,9 +235,14 @@ fn verifier(object: &Object, name: &str, error: ProgramError) -> anyhow::Error {
 
 /// The pinned programs of an instance.
 pub(crate) fn loaded(layout: &Layout) -> Result<Vec<LoadedProgram>> {
+    pinned(&layout.programs())
+}
+
+/// The programs that are pinned in a folder.
+pub(super) fn pinned(folder: &Path) -> Result<Vec<LoadedProgram>> {
     let mut programs = Vec::new();
-    for name in crate::bundle::names(&layout.programs())? {
-        let pin = layout.program(&name);
+    for name in crate::bundle::names(folder)? {
+        let pin = folder.join(&name);
         let info = ProgramInfo::from_pin(&pin)
             .with_context(|| format!("cannot open {}", pin.display()))?;
         programs.push(LoadedProgram::new(&name, &info)?);

@@ -50,5 +50,5 @@ pub(super) fn run(object: &Object, names: &[&str]) -> Result<()> {
 /// The other side: loads the object on standard input and lets it go again.
 pub(crate) fn try_object(names: &[String]) -> Result<()> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    verified(&Object::stdin()?, &names, &Settings::default()).map(drop)
+    verified(&Object::stdin()?, &names, &Settings::default(), None).map(drop)
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Names of the facts that an instance remembers.
-const FACT_OBJECT: &str = "object";
+pub(crate) const FACT_OBJECT: &str = "object";
 pub(crate) const FACT_SOURCE: &str = "source";
 pub(crate) const FACT_SETTINGS: &str = "settings";
 
@@ -112,7 +112,8 @@ pub(crate) fn hook_notes(plan: &Plan, points: &[Point]) -> Vec<String> {
     }
 }
 
-async fn object(origin: &LocalOrigin) -> Result<Object> {
+/// The object from there.
+pub(crate) async fn object(origin: &LocalOrigin) -> Result<Object> {
     match origin {
         LocalOrigin::BuiltIn => Ok(Object::builtin()),
         LocalOrigin::File(path) => Object::file(path),
@@ -140,6 +141,7 @@ pub(crate) async fn load(plan: &Plan, origin: &LocalOrigin) -> Result<Summary> {
     let was_loaded = match layout.way() {
         None => false,
         Some(Way::Local) if layout.is_complete() => {
+            local::undo_interrupted(&layout)?;
             check_same(&layout, &object, plan, &settings, &points)?;
             true
         }
@@ -238,7 +240,12 @@ fn check_same(
             .unwrap_or_else(|| "nothing known".to_owned())
     };
     if recall(FACT_OBJECT) != object.digest() {
-        return differs(format!("another object: {}", recall(FACT_SOURCE)));
+        let message = format!(
+            "{instance} is loaded with another object: {} (run: sudo dns-tracectl upgrade, \
+             or give this one another name with --instance)",
+            recall(FACT_SOURCE)
+        );
+        return Err(Failure::new(Exit::Runtime, message));
     }
     if recall(FACT_SETTINGS) != settings.fact() {
         return differs(format!("other settings: {}", recall(FACT_SETTINGS)));

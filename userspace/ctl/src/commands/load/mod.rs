@@ -12,9 +12,10 @@ use clap::{ValueEnum, builder::RangedU64ValueParser};
 use dns_trace_event::{SELECT_ALL, SELECT_FAILURES, SELECT_RESPONSES};
 
 pub(crate) use local::{
-    FACT_SETTINGS, FACT_SOURCE, Wanted, check_room, hook_notes, other_way, points, wanted,
+    FACT_OBJECT, FACT_SETTINGS, FACT_SOURCE, Wanted, check_room, hook_notes, object, other_way,
+    points, wanted,
 };
-pub(crate) use plan::Plan;
+pub(crate) use plan::{LocalOrigin, Plan};
 pub(crate) use settings::Settings;
 pub(crate) use summary::{Attached, Summary};
 

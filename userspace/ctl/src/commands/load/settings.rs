@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use anyhow::anyhow;
 use dns_trace_event::{
     DEFAULT_PORTS, PAYLOAD_MAX, PORTS_MAX, SELECT_ALL, SELECT_FAILURES, SELECT_RESPONSES,
 };
@@ -119,6 +120,35 @@ impl Settings {
     }
 }
 
+/// Reads [`Settings::fact`].
+impl FromStr for Settings {
+    type Err = anyhow::Error;
+
+    fn from_str(fact: &str) -> Result<Self, Self::Err> {
+        let unknown = || anyhow!("cannot read the settings that load remembered: {fact:?}");
+        let mut settings = Self::default();
+        for part in fact.split(", ") {
+            let number = |text: &str| text.parse::<u32>().map_err(|_| unknown());
+            if let Some(ports) = part.strip_prefix("ports ") {
+                settings.ports = ports.parse::<Ports>().map_err(|_| unknown())?.0;
+            } else if let Some(text) = part.strip_prefix("snap length ") {
+                settings.snap_len = number(text)?;
+            } else if let Some(text) = part.strip_prefix("one lookup in ") {
+                settings.sample = number(text)?;
+            } else if let Some(text) = part.strip_prefix("network namespace ") {
+                settings.netns_cookie = text.parse().map_err(|_| unknown())?;
+            } else if part == "responses only" {
+                settings.select = SELECT_RESPONSES.into();
+            } else if part == "failures only" {
+                settings.select = SELECT_FAILURES.into();
+            } else {
+                return Err(unknown());
+            }
+        }
+        Ok(settings)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +165,32 @@ mod tests {
             [1, 2, 3, 4, 5, 6, 7, 8]
         );
         assert_eq!(Ports::default().to_string().parse(), Ok(Ports::default()));
+    }
+
+    #[test]
+    fn settings_come_back_from_their_fact() {
+        let other = Settings {
+            ports: [5353, 53, 0, 0, 0, 0, 0, 0],
+            snap_len: 512,
+            sample: 100,
+            select: SELECT_FAILURES.into(),
+            netns_cookie: u64::MAX,
+        };
+        let responses = Settings {
+            select: SELECT_RESPONSES.into(),
+            ..Settings::default()
+        };
+        for settings in [Settings::default(), other, responses] {
+            assert_eq!(settings.fact().parse::<Settings>().unwrap(), settings);
+        }
+        for text in [
+            "",
+            "ports x",
+            "ports 53, snap length",
+            "ports 53, colour blue",
+        ] {
+            assert!(text.parse::<Settings>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,0 +1,120 @@
+//! `upgrade`: other programs in the place of those that are loaded, without a gap. The way back is the
+//! same command with the old image or object.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use dns_trace_event::ABI_VERSION;
+use dns_trace_images::Transport;
+
+use super::load::{FACT_OBJECT, FACT_SETTINGS, FACT_SOURCE, LocalOrigin, Settings, object};
+use crate::{
+    bundle::{Layout, Mount, Way},
+    cli,
+    exit::{Exit, Failure},
+    kernel, local,
+    report::Report,
+};
+
+/// Arguments of `upgrade`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Image with the new programs
+    #[arg(long, value_name = "REF")]
+    image: Option<String>,
+    /// Object file with the new programs; without it and --image the built-in object
+    #[arg(long, value_name = "FILE", conflicts_with = "image")]
+    object: Option<PathBuf>,
+    /// Trust the CA certificates in this PEM file, and no others
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "image",
+        conflicts_with = "plain_http"
+    )]
+    ca_file: Option<PathBuf>,
+    /// Speak HTTP without TLS to the registry
+    #[arg(long, requires = "image")]
+    plain_http: bool,
+    #[command(flatten)]
+    bundle: cli::Bundle,
+}
+
+impl Args {
+    fn origin(&self) -> LocalOrigin {
+        let transport = match (&self.ca_file, self.plain_http) {
+            (_, true) => Transport::PlainHttp,
+            (Some(file), false) => Transport::TlsWithCa(file.clone()),
+            (None, false) => Transport::Tls,
+        };
+        match (&self.image, &self.object) {
+            (Some(reference), _) => LocalOrigin::Image {
+                reference: reference.clone(),
+                transport,
+                login: None,
+            },
+            (None, Some(path)) => LocalOrigin::File(path.clone()),
+            (None, None) => LocalOrigin::BuiltIn,
+        }
+    }
+}
+
+/// Replaces the programs of an instance.
+pub(crate) async fn run(args: Args) -> Result<Report> {
+    kernel::need_root("replacing programs")?;
+    kernel::need_btf()?;
+    let layout = Layout::new(&args.bundle.root, &args.bundle.instance);
+    check_way(&layout)?;
+    // Whatever is wrong with the new object, the old one has not been touched by then.
+    let object = object(&args.origin()).await?;
+    let _mount = Mount::existing(&args.bundle.root)?;
+    check_way(&layout)?;
+    let recall = |name| layout.recall(Way::Local, name).unwrap_or_default();
+    let (instance, before) = (layout.instance(), recall(FACT_SOURCE));
+    if recall(FACT_OBJECT) == object.digest() {
+        let source = &object.source;
+        return Ok(Report::new(format!(
+            "{instance} has the programs of {source} already: nothing to do"
+        )));
+    }
+    let settings: Settings = recall(FACT_SETTINGS).parse()?;
+    let old = local::replace(&layout, &object, &settings)?;
+    layout.replace_fact(Way::Local, FACT_OBJECT, &object.digest())?;
+    layout.replace_fact(Way::Local, FACT_SOURCE, &object.source)?;
+    let mut text = format!(
+        "upgraded {instance} (local, {before} -> {}, ABI {ABI_VERSION})\n",
+        object.source
+    );
+    for new in local::loaded(&layout)? {
+        let before = old.iter().find(|p| p.name == new.name).map_or(0, |p| p.id);
+        text.push_str(&format!(
+            "  program   {} (id {before} -> {})\n",
+            new.name, new.id
+        ));
+    }
+    text.push_str("  the rings are the same: readers go on");
+    Ok(Report::new(text))
+}
+
+/// Refuses what cannot be upgraded.
+fn check_way(layout: &Layout) -> Result<()> {
+    let instance = layout.instance();
+    let anew = format!("run: sudo dns-tracectl unload --instance {instance}, and load it anew");
+    match layout.way() {
+        None => Err(Failure::new(
+            Exit::Missing,
+            format!("{instance} is not loaded (run: sudo dns-tracectl load)"),
+        )),
+        Some(Way::Local) if layout.is_complete() => Ok(()),
+        Some(Way::Local) => Err(Failure::new(
+            Exit::Runtime,
+            format!("{instance} was loaded half-way only ({anew})"),
+        )),
+        Some(Way::Bpfman | Way::Granted) => Err(Failure::new(
+            Exit::Daemon,
+            format!(
+                "{instance} is loaded through bpfman, which cannot replace a program in its place ({anew})"
+            ),
+        )),
+    }
+}

@@ -1,0 +1,197 @@
+//! Other programs in the place of those of an instance, without a gap: they are loaded on the maps of the
+//! old ones and take over each place in one step, so that every packet meets one of the two. The
+//! reader notices nothing.
+//!
+//! TCX and XDP links are updated (`BPF_LINK_UPDATE`), tc filters changed under their handle: the kernel
+//! swaps a pointer. While it is under way the new programs stand in a folder of their own; that this
+//! folder is there shows that somebody was interrupted.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use aya::{
+    maps::MapInfo,
+    programs::{
+        SchedClassifier, Xdp,
+        links::{FdLink, PinnedLink},
+        tc::{SchedClassifierLink, TcHandle},
+        xdp::XdpLink,
+    },
+};
+use aya_obj::programs::XdpAttachType;
+use dns_trace_event::{ABI_VERSION, MAP_CONTROL};
+
+use super::{
+    LoadedProgram, Netns, Object, filters,
+    programs::{not_ours, other_abi, pin_all, pinned, verified},
+    trial,
+};
+use crate::{
+    bundle::{Layout, RingMaps, Way},
+    commands::Settings,
+    exit::{Exit, Failure},
+    hook::{self, Hook},
+    instance::Spot,
+};
+
+/// Replaces every program of the instance by that of the same name in the object. Gives what was there
+/// before. What fails leaves the old programs in their places.
+pub(crate) fn replace(
+    layout: &Layout,
+    object: &Object,
+    settings: &Settings,
+) -> Result<Vec<LoadedProgram>> {
+    undo_interrupted(layout)?;
+    refuse_tracepoints(layout)?;
+    let old = super::loaded(layout)?;
+    let names: Vec<&str> = old.iter().map(|p| p.name.as_str()).collect();
+    if !object.is_builtin {
+        trial::run(object, &names)?;
+    }
+    let rings = layout.rings().join("0");
+    check_maps(object, &rings)?;
+    let mut ebpf = verified(object, &names, settings, Some(&rings))?;
+    let next = layout.programs_next();
+    crate::bundle::make_folder(&next)?;
+    let result = pin_all(&mut ebpf, &next, &names).and_then(|()| put(layout, &next, &old));
+    if result.is_err() {
+        // The error above is the one to report; what this cannot undo the next run does.
+        let _ = undo_interrupted(layout);
+        return result.map(|()| old);
+    }
+    keep(layout)?;
+    Ok(old)
+}
+
+/// Puts the old programs back where a run ended half-way.
+pub(crate) fn undo_interrupted(layout: &Layout) -> Result<()> {
+    let next = layout.programs_next();
+    if !next.is_dir() {
+        return Ok(());
+    }
+    if layout.programs().is_dir() {
+        put(layout, &layout.programs(), &pinned(&next)?)?;
+        return remove(&next);
+    }
+    // The places had been changed, and the old pins were gone already.
+    rename(&next, &layout.programs())
+}
+
+/// Makes the new programs those of the instance.
+fn keep(layout: &Layout) -> Result<()> {
+    remove(&layout.programs())?;
+    rename(&layout.programs_next(), &layout.programs())
+}
+
+/// Perf links cannot be updated: there would be a moment with both programs, or with none.
+fn refuse_tracepoints(layout: &Layout) -> Result<()> {
+    let spots = layout.spots(Way::Local)?;
+    let Some(spot) = spots.iter().find(|s| s.hook.tracepoint().is_some()) else {
+        return Ok(());
+    };
+    let instance = layout.instance();
+    Err(Failure::new(
+        Exit::Kernel,
+        format!(
+            "the kernel cannot replace a program at a tracepoint ({}) without a gap \
+             (run: sudo dns-tracectl unload --instance {instance}, and load it anew)",
+            spot.hook
+        ),
+    ))
+}
+
+/// Refuses an object whose programs do not fit the maps that are there.
+fn check_maps(object: &Object, rings: &Path) -> Result<()> {
+    let parsed = aya_obj::Object::parse(&object.bytes)
+        .map_err(|error| not_ours(object, &error.to_string()))?;
+    for name in RingMaps::NAMES {
+        let map = parsed
+            .maps
+            .get(name)
+            .ok_or_else(|| not_ours(object, &format!("it has no map {name}")))?;
+        if name == MAP_CONTROL && map.max_entries() != u32::from(ABI_VERSION) {
+            return Err(other_abi(object, map.max_entries()));
+        }
+        let pin = rings.join(name);
+        let have =
+            MapInfo::from_pin(&pin).with_context(|| format!("cannot open {}", pin.display()))?;
+        let new = (map.key_size(), map.value_size(), map.max_entries());
+        if new != (have.key_size(), have.value_size(), have.max_entries()) {
+            let message = format!(
+                "the map {name} of {} has another shape than that of the loaded programs, whose data \
+                 cannot be kept (unload, and load it anew)",
+                object.source
+            );
+            return Err(Failure::new(Exit::Object, message));
+        }
+    }
+    Ok(())
+}
+
+/// Puts the programs that are pinned in `folder` into every place of the instance, in which those of
+/// `replaced` may stand.
+fn put(layout: &Layout, folder: &Path, replaced: &[LoadedProgram]) -> Result<()> {
+    for spot in layout.spots(Way::Local)? {
+        let name = hook::program_at(spot.hook, spot.direction);
+        let old = replaced.iter().find(|p| p.name == name).map(|p| p.id);
+        put_one(layout, &folder.join(name), &spot, old).with_context(|| {
+            let (hook, direction, ifindex) = (spot.hook, spot.direction, spot.ifindex);
+            format!("cannot replace the program at {hook} {direction} of the interface with index {ifindex}")
+        })?;
+    }
+    Ok(())
+}
+
+fn put_one(layout: &Layout, program: &Path, spot: &Spot, old: Option<u32>) -> Result<()> {
+    // Where the interface is gone there is nothing to replace.
+    let Some(ns) = Netns::find(spot.netns) else {
+        return Ok(());
+    };
+    let Some(iface) = ns.iface(spot.ifindex) else {
+        return Ok(());
+    };
+    let link = || PinnedLink::from_pin(layout.link(Way::Local, spot)).map(FdLink::from);
+    match spot.hook {
+        Hook::Tcx => {
+            let mut program = SchedClassifier::from_pin(program)?;
+            program.attach_to_link(SchedClassifierLink::try_from(link()?)?)?;
+        }
+        Hook::Xdp => {
+            let mut program = Xdp::from_pin(program, XdpAttachType::Interface)?;
+            program.attach_to_link(XdpLink::try_from(link()?)?)?;
+        }
+        _ => ns.run(|| change_filter(program, &iface, spot, old))?,
+    }
+    Ok(())
+}
+
+/// Changes the filter of the old program under its handle. A filter that is not there, somebody has
+/// removed: `status` says so, and this is no place to add one.
+fn change_filter(program: &Path, iface: &str, spot: &Spot, old: Option<u32>) -> Result<()> {
+    let mut program = SchedClassifier::from_pin(program)?;
+    for filter in filters(spot.ifindex, spot.direction)? {
+        if filter.program.is_none() || filter.program != old {
+            continue;
+        }
+        let filter = SchedClassifierLink::attached(
+            iface,
+            spot.direction.into(),
+            filter.priority,
+            TcHandle::from(filter.handle),
+            None,
+        )?;
+        let id = program.attach_to_link(filter)?;
+        // Dropping it would remove the filter. It owns nothing but numbers.
+        std::mem::forget(program.take_link(id)?);
+    }
+    Ok(())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to)
+        .with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
+}
