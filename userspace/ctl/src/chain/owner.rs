@@ -1,7 +1,7 @@
 //! Whose a program is: an instance of ours, one that bpfman or libxdp loaded, or of somebody of whom
 //! the kernel knows the user and `/proc` perhaps the process.
 
-use std::{collections::HashMap, fmt, fs, path::Path};
+use std::{collections::HashMap, fmt, fs, path::Path, sync::OnceLock};
 
 use anyhow::Result;
 use aya::programs::ProgramInfo;
@@ -91,9 +91,14 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The programs whose owner is known without asking the kernel.
+/// What is known about owners beside what the kernel tells of a program.
 #[derive(Debug, Default)]
-pub(crate) struct Known(HashMap<u32, Owner>);
+pub(crate) struct Known {
+    /// By kernel id: our programs and the daemon's.
+    owners: HashMap<u32, Owner>,
+    /// By kernel id: who holds a program open; looked up when first asked for.
+    holders: OnceLock<HashMap<u32, Process>>,
+}
 
 impl Known {
     /// Asks the instances below `root` and the daemon, if it answers.
@@ -111,7 +116,9 @@ impl Known {
             }
             for program in local::loaded(&layout).unwrap_or_default() {
                 let instance = instance.to_string();
-                known.0.insert(program.id, Owner::DnsTrace { instance });
+                known
+                    .owners
+                    .insert(program.id, Owner::DnsTrace { instance });
             }
         }
         Ok(known)
@@ -129,12 +136,12 @@ impl Known {
                 program: Some(crate::exit::clean(&managed.name)),
             },
         };
-        self.0.insert(program.id, owner);
+        self.owners.insert(program.id, owner);
     }
 
     /// Whose the program is.
     pub(super) fn owner(&self, info: &ProgramInfo) -> Owner {
-        if let Some(owner) = self.0.get(&info.id()) {
+        if let Some(owner) = self.owners.get(&info.id()) {
             return owner.clone();
         }
         if Path::new(BPFMAN_FS)
@@ -145,39 +152,64 @@ impl Known {
         }
         Owner::User {
             uid: info.created_by_uid(),
-            process: holder(info.id()),
+            process: self.holders.get_or_init(holders).get(&info.id()).cloned(),
         }
     }
 }
 
-/// A process other than this one that has the program, or a link of it, open (proc_pid_fdinfo(5)).
-fn holder(program: u32) -> Option<Process> {
-    let wanted = format!("prog_id:\t{program}");
-    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let holds = pid != std::process::id() && has_open(&entry.path(), &wanted);
-        let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-        holds.then(|| Process {
-            pid,
-            name: crate::exit::clean(&name),
-        })
-    })
+/// A process other than this one for each program of which it has a descriptor, or one of a link
+/// (proc_pid_fdinfo(5)).
+fn holders() -> HashMap<u32, Process> {
+    let mut holders = HashMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|n| n.parse().ok());
+        let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else {
+            continue;
+        };
+        for program in open_programs(&entry.path()) {
+            let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            let name = crate::exit::clean(&name);
+            holders.entry(program).or_insert(Process { pid, name });
+        }
+    }
+    holders
 }
 
-fn has_open(process: &Path, wanted: &str) -> bool {
+/// Kernel ids of the programs behind the descriptors of a process.
+fn open_programs(process: &Path) -> Vec<u32> {
     let descriptors = fs::read_dir(process.join("fd")).into_iter().flatten();
-    descriptors.flatten().any(|descriptor| {
-        let target = fs::read_link(descriptor.path()).unwrap_or_default();
-        let is_bpf = target.to_string_lossy().starts_with("anon_inode:bpf");
-        is_bpf
-            && fs::read_to_string(process.join("fdinfo").join(descriptor.file_name()))
-                .is_ok_and(|info| info.lines().any(|line| line == wanted))
-    })
+    let is_bpf = |descriptor: &fs::DirEntry| {
+        fs::read_link(descriptor.path())
+            .is_ok_and(|target| target.to_string_lossy().starts_with("anon_inode:bpf"))
+    };
+    let program = |descriptor: fs::DirEntry| {
+        let info = process.join("fdinfo").join(descriptor.file_name());
+        program_in(&fs::read_to_string(info).ok()?)
+    };
+    descriptors
+        .flatten()
+        .filter(is_bpf)
+        .filter_map(program)
+        .collect()
+}
+
+/// The program in an `fdinfo` of a program or of a link.
+fn program_in(info: &str) -> Option<u32> {
+    let number = |line: &str| line.strip_prefix("prog_id:")?.trim().parse().ok();
+    info.lines().find_map(number)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn descriptors_of_links_name_their_program() {
+        let link =
+            "pos:\t0\nflags:\t02000000\nlink_type:\txdp\nlink_id:\t5\nprog_id:\t38\nifindex:\t2\n";
+        assert_eq!(program_in(link), Some(38));
+        assert_eq!(program_in("pos:\t0\nmap_id:\t7\n"), None);
+    }
 
     #[test]
     fn owners_in_words() {

@@ -58,7 +58,7 @@ fn obstacle(hook: Hook, way: Way, chain: &Chain, iface: &str) -> Option<String> 
     let elsewhere = "use --hook tcx or tc";
     match (hook, way) {
         (Hook::Tcx, _) if chain.programs.len() >= TCX_MAX => Some(format!(
-            "has {TCX_MAX} programs, and the kernel takes no more (see: dns-tracectl status; \
+            "has {TCX_MAX} programs, and the kernel takes no more (see: bpftool net; \
              take one away, or use --hook tc)"
         )),
         (Hook::Tc | Hook::Xdp, Way::Bpfman) if is_full(chain) => Some(format!(
