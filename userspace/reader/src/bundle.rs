@@ -95,7 +95,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// A map is not what its name says.
-    #[error("{} is not the map it should be: {source} (run: sudo dns-tracectl upgrade)", path.display())]
+    #[error("{} is not the map it should be: {source} (run: sudo dns-tracectl unload, and load anew)", path.display())]
     Map {
         /// The pin.
         path: PathBuf,
@@ -170,7 +170,7 @@ fn reader(pid: Option<u32>) -> String {
 
 const fn mend_abi(found: u32) -> &'static str {
     if found < ABI_VERSION as u32 {
-        "run: sudo dns-tracectl upgrade"
+        "run: sudo dns-tracectl unload, and load anew"
     } else {
         "update dns-trace to the version of the kernel part"
     }

@@ -115,6 +115,9 @@ fn check_maps(object: &Object, rings: &Path) -> Result<()> {
         let pin = rings.join(name);
         let have =
             MapInfo::from_pin(&pin).with_context(|| format!("cannot open {}", pin.display()))?;
+        if name == MAP_CONTROL && have.max_entries() != map.max_entries() {
+            return Err(other_ring(have.max_entries()));
+        }
         let new = (map.key_size(), map.value_size(), map.max_entries());
         if new != (have.key_size(), have.value_size(), have.max_entries()) {
             let message = format!(
@@ -126,6 +129,17 @@ fn check_maps(object: &Object, rings: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Readers of one version do not understand the rings of another.
+fn other_ring(abi: u32) -> anyhow::Error {
+    Failure::new(
+        Exit::Object,
+        format!(
+            "the loaded programs have ABI {abi}, the new ones ABI {ABI_VERSION}: their ring cannot be kept \
+             (unload, load anew, and start the readers of the new release)"
+        ),
+    )
 }
 
 /// Puts the programs that are pinned in `folder` into every place of the instance, in which those of
