@@ -155,6 +155,60 @@ pub const ALL: &[Scenario] = &[
         scenario("by_hand_two_rings", 120, scenarios::by_hand::two_rings),
     ),
     since(
+        TCX,
+        Below::SeenIn("local_tcx"),
+        scenario("neighbours_tcx", 150, scenarios::neighbours::tcx),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("neighbours_tc", 150, scenarios::neighbours::tc),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("neighbours_xdp", 180, scenarios::neighbours::xdp),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario(
+            "neighbours_dispatcher",
+            240,
+            scenarios::neighbours::dispatcher,
+        ),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario(
+            "neighbours_two_instances",
+            150,
+            scenarios::neighbours::two_instances,
+        ),
+    ),
+    scenario("neighbours_eleventh", 240, scenarios::neighbours::eleventh),
+    since(
+        TCX,
+        Below::SeenIn("local_tcx"),
+        scenario("upgrade_tcx", 180, scenarios::upgrade::tcx),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("upgrade_tc", 180, scenarios::upgrade::tc),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("upgrade_xdp", 180, scenarios::upgrade::xdp),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("upgrade_failing", 180, scenarios::upgrade::failing),
+    ),
+    since(
         READING,
         Below::SeenIn("local_tc"),
         scenario("refusals_reader", 60, scenarios::refusals::reader),

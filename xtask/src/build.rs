@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{cmd, paths};
 
@@ -44,5 +44,27 @@ pub(crate) fn cilium_loader() -> Result<PathBuf> {
     go.env("GOFLAGS", "")
         .env("GOCACHE", paths::target().join("vm/go-cache"));
     cmd::run(&mut go)?;
+    Ok(out)
+}
+
+/// Compiles the programs of another vendor that scenarios put beside ours.
+pub(crate) fn foreign_programs() -> Result<PathBuf> {
+    let out = paths::target().join("vm/foreign.bpf.o");
+    let clang = ["clang", "clang-22"].into_iter().find_map(cmd::find);
+    let mut clang = Command::new(clang.context("cannot find clang; run: cargo xtask setup")?);
+    clang
+        .args([
+            "-target",
+            "bpf",
+            "-O2",
+            "-g",
+            "-Wall",
+            "-Wno-unused-parameter",
+            "-c",
+            "-o",
+        ])
+        .arg(&out)
+        .arg(paths::project().join("tests/foreign/foreign.bpf.c"));
+    cmd::run(&mut clang)?;
     Ok(out)
 }

@@ -86,7 +86,8 @@ pub(crate) fn scenarios(
             filter.unwrap_or_default()
         );
     }
-    let base = Base::build(binaries, &[build::cilium_loader()?])?;
+    let extra = [build::cilium_loader()?, build::foreign_programs()?];
+    let base = Base::build(binaries, &extra)?;
     let mut tally = Tally::default();
     for kernel in kernels {
         let one = boot(kernel, &base, filter, keep_logs)?;

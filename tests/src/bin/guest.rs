@@ -32,9 +32,10 @@ fn dispatch(words: &[String]) -> Result<()> {
         ["systemd", "lab"] => systemd::lab(),
         ["systemd", "check"] => systemd::check(),
         ["mute", address] => lab::mute::main(address),
+        ["hold", hook, device] => lab::foreign::main(hook, device),
         _ => bail!(
             "usage: guest run SCENARIO | guest demo local|bpfman | guest systemd lab|check | \
-             guest mute ADDRESS"
+             guest mute ADDRESS | guest hold tcx|xdp DEVICE"
         ),
     }
 }

@@ -1,7 +1,9 @@
 //! What scenarios are made of: namespaces, daemons, clients, and ways to run our programs.
 
+pub mod chains;
 pub mod ctl;
 pub mod daemon;
+pub mod foreign;
 pub mod image;
 pub mod kernel;
 pub mod left;

@@ -89,7 +89,7 @@ fn load(kind: &str, image: &str, programs: &[&str]) -> Result<()> {
 }
 
 /// Kernel id of a program, from bpfman's list.
-fn id_of(program: &str) -> Result<String> {
+pub(crate) fn id_of(program: &str) -> Result<String> {
     let list = sh(&["bpfman", "list", "programs"])?;
     let line = list
         .lines()

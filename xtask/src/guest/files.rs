@@ -10,10 +10,12 @@ pub(crate) const PROGRAMS: &[&str] = &[
     "ip",
     "nsd",
     "nsd-checkconf",
+    "nsenter",
     "openssl",
     "setpriv",
     "skopeo",
     "tc",
+    "xdp-loader",
 ];
 
 /// Libraries that programs open at run time, which `ldd` does not know about.
@@ -21,7 +23,11 @@ pub(crate) const EXTRA_LIBRARIES: &[&str] = &["/lib/x86_64-linux-gnu/libgcc_s.so
 
 /// Data of the host that programs expect on any machine. TLS clients refuse to start without an
 /// authority to trust, though none of these signed anything here.
-pub(crate) const HOST_FILES: &[&str] = &["/etc/ssl/certs/ca-certificates.crt"];
+/// xdp-loader loads its dispatcher from a file.
+pub(crate) const HOST_FILES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/usr/lib/x86_64-linux-gnu/bpf/xdp-dispatcher.o",
+];
 
 /// Folders that must exist, with their modes.
 pub(crate) const FOLDERS: &[(&str, u32)] = &[

@@ -101,6 +101,11 @@ pub(crate) const TEST: &[Package] = &[
         "loading the object with libbpf; looking into the kernel",
         "bpftool",
     ),
+    package(
+        "xdp-tools",
+        "another vendor's XDP dispatcher (xdp-loader)",
+        "xdp-loader",
+    ),
     package("skopeo", "a second reader of our images", "skopeo"),
     package("golang-go", "building the check with cilium/ebpf", "go"),
     package(

@@ -1,0 +1,163 @@
+//! `dns-tracectl upgrade` while queries flow: no lookup lost, none reported twice, the reader goes on; an
+//! object that fails leaves the old programs working.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::rate::send;
+use crate::init::note;
+use crate::lab::ctl::{ctl, load_hook, nothing_left, unpack_object};
+use crate::lab::foreign;
+use crate::lab::names::NameServers;
+use crate::lab::net;
+use crate::lab::reader::Watch;
+
+/// Queries a second, and for how long.
+const RATE: &str = "400";
+const SECONDS: &str = "20";
+/// Upgrades meanwhile at least, there and back.
+const UPGRADES: usize = 2;
+
+pub(crate) fn tcx() -> Result<()> {
+    under_load("tcx")
+}
+
+pub(crate) fn tc() -> Result<()> {
+    under_load("tc")
+}
+
+pub(crate) fn xdp() -> Result<()> {
+    under_load("xdp")
+}
+
+fn under_load(hook: &str) -> Result<()> {
+    net::create()?;
+    let _names = NameServers::start()?;
+    let other = other_object()?;
+    load_hook(hook, &["--local"])?.ok()?;
+    let watch = Watch::start(&[])?;
+    let (sent, upgraded) = thread::scope(|scope| {
+        let sender = scope.spawn(|| send("www.example.test A\n", RATE, SECONDS));
+        let upgraded = there_and_back(&other, || !sender.is_finished());
+        (sender.join(), upgraded)
+    });
+    let upgraded = upgraded?;
+    ensure!(
+        upgraded >= UPGRADES,
+        "{upgraded} upgrades only while queries came"
+    );
+    let sent = sent.ok().context("dnsperf's thread panicked")??;
+    let seen = watch.stop()?;
+    seen.counts(&[
+        ("reader/queries", sent.queries),
+        ("reader/responses", sent.completed),
+        ("reader/lookups", sent.queries),
+        ("reader/answered", sent.completed),
+        ("reader/orphans", 0),
+        ("reader/retransmissions", 0),
+        ("kernel/submitted", sent.queries + sent.completed),
+        ("kernel/ring_full", 0),
+    ])?;
+    note(&format!(
+        "{} queries during {upgraded} upgrades of {hook}, all reported once",
+        sent.queries
+    ))?;
+    ctl(&["unload"])?.ok()?;
+    nothing_left()
+}
+
+/// Upgrades to the other object and rolls back to the built-in one, by turns while queries come; how
+/// often before they ended.
+fn there_and_back(other: &str, come: impl Fn() -> bool) -> Result<usize> {
+    let there = ["upgrade", "--object", other];
+    let mut turns = [there.as_slice(), &["upgrade"]].into_iter().cycle();
+    let mut done = 0;
+    while let (true, Some(words)) = (come(), turns.next()) {
+        let said = ctl(words)?.ok()?.stdout;
+        ensure!(said.contains("upgraded default"), "it said: {said}");
+        done += usize::from(come());
+    }
+    Ok(done)
+}
+
+/// Objects that are damaged, foreign, or of which the registry knows nothing: the old programs stay,
+/// and count on.
+pub(crate) fn failing() -> Result<()> {
+    net::create()?;
+    let _names = NameServers::start()?;
+    ctl(&["upgrade"])?.exits(3)?.refuses(&["not loaded"])?;
+    let object = other_object()?;
+    let half = "/run/lab/half.o";
+    let bytes = fs::read(&object)?;
+    fs::write(half, bytes.get(..bytes.len() / 2).unwrap_or_default())?;
+    load_hook("tc", &["--local"])?.ok()?;
+    let watch = Watch::start(&[])?;
+    let before = program_id()?;
+    let cases: [(&[&str], i32, &[&str]); 4] = [
+        (&["--object", half], 6, &["half.o"]),
+        (
+            &["--object", foreign::OBJECT],
+            6,
+            &["foreign.bpf.o", "not a dns-trace object"],
+        ),
+        (&["--object", "/no/such.o"], 3, &["/no/such.o"]),
+        (
+            &["--image", "registry.test:5000/dns-trace:none"],
+            8,
+            &["registry.test:5000"],
+        ),
+    ];
+    for (words, code, said) in cases {
+        let mut line = vec!["upgrade"];
+        line.extend(words);
+        ctl(&line)?.exits(code)?.refuses(said)?;
+        ensure!(
+            program_id()? == before,
+            "a failed upgrade changed the program"
+        );
+    }
+    let sent = send("www.example.test A\n", "50", "2")?;
+    let seen = watch.stop()?;
+    seen.counts(&[
+        ("reader/queries", sent.queries),
+        ("reader/answered", sent.completed),
+        ("reader/orphans", 0),
+    ])?;
+    ctl(&["upgrade", "--object", &object])?.ok()?;
+    let after = program_id()?;
+    ensure!(after != before, "the program is the old one");
+    let again = ctl(&["upgrade", "--object", &object])?.ok()?.stdout;
+    ensure!(
+        again.contains("nothing to do"),
+        "it was done twice: {again}"
+    );
+    ensure!(program_id()? == after, "it was done twice");
+    ctl(&["unload"])?.ok()?;
+    load_hook("tracepoint", &["--local"])?.ok()?;
+    ctl(&["upgrade", "--object", &object])?
+        .exits(7)?
+        .refuses(&["tracepoint", "without a gap", "unload"])?;
+    ctl(&["unload"])?.ok()?;
+    nothing_left()
+}
+
+/// Kernel id of the first of our programs, as `status` has it.
+fn program_id() -> Result<u64> {
+    let text = ctl(&["status", "--output", "json"])?.ok()?.stdout;
+    let status: Value = serde_json::from_str(&text).context("status printed no JSON")?;
+    let id = status.pointer("/0/programs/0/id").and_then(Value::as_u64);
+    id.with_context(|| format!("no program in {text}"))
+}
+
+/// The object of the image with bytes behind its end, which loaders do not look at: the same programs
+/// under another digest.
+fn other_object() -> Result<String> {
+    let object = unpack_object()?;
+    let mut file = OpenOptions::new().append(true).open(&object)?;
+    file.write_all(b"another release")?;
+    Ok(object)
+}
