@@ -101,6 +101,9 @@ pub struct WatchArgs {
     /// Stop after this many have been shown.
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
+    /// Show internationalized names in Unicode, too.
+    #[arg(long)]
+    pub idna: bool,
     /// Everything that `stats` has, too.
     #[command(flatten)]
     pub common: CommonArgs,

@@ -70,6 +70,8 @@ pub struct Counts {
     /// Further responses to a query for a zone transfer, which has many (RFC 5936, section 2.2). They
     /// are not shown.
     pub axfr_messages: u64,
+    /// Answer records in them.
+    pub axfr_records: u64,
     /// TCP lookups that follow a truncated answer to the same question over UDP.
     pub retries_of_truncated: u64,
     /// What the counts above stand for where one lookup in so many is captured.
@@ -235,6 +237,7 @@ impl fmt::Display for Summary {
             ("with a malformed answer", counts.malformed_answers),
             ("after a truncated answer", counts.retries_of_truncated),
             ("further messages of zone transfers", counts.axfr_messages),
+            ("records in these", counts.axfr_records),
         ] {
             if count > 0 {
                 write!(f, ", {count} {name}")?;

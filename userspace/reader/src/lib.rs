@@ -3,7 +3,7 @@
 //! One room after the other, each knowing only those before it:
 //! [`bundle`] opens the maps that the operator handed over, [`ring`] drains them and sleeps,
 //! [`record`] checks a record, [`tcp`] puts segments together, [`message`] decodes DNS, [`matcher`] finds the query to a response,
-//! [`lookup`] is what comes of it, [`filter`] and [`sink`] decide what is shown and how.
+//! [`lookup`] is what comes of it, [`filter`] and [`sink`] decide what is shown and how ([`unicode`]: which names a terminal may see).
 //! [`tap`] takes packets and messages as they are, on their way, and [`spool`] writes them without making anybody wait.
 //! [`confine`] takes away what the process does not need for it.
 //! [`pipeline`] ties them together; [`cli`] and [`commands`] are the command line.
@@ -27,3 +27,4 @@ pub mod sink;
 pub mod spool;
 pub mod tap;
 pub mod tcp;
+pub mod unicode;

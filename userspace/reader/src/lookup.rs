@@ -5,8 +5,13 @@ use std::net::SocketAddr;
 use domain::base::iana::{Class, Opcode, OptRcode, Rtype};
 
 use crate::matcher::{Pending, Question, Tuple};
-use crate::message::{Decoded, Flags};
+use crate::message::edns::Edns;
+use crate::message::fault::{self, Fault};
+use crate::message::{Bit, Decoded, Flags};
 use crate::record::{Direction, Hook, Packet, Transport, endpoint};
+
+/// ECS `error.type` of what cannot be read.
+const MALFORMED: &str = "malformed";
 
 /// How a lookup ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +43,35 @@ impl Outcome {
             Self::Timeout => Some("timeout"),
             Self::Orphan => Some("orphan"),
             Self::Evicted => Some("evicted"),
-            Self::Malformed => Some("malformed"),
+            Self::Malformed => Some(MALFORMED),
+        }
+    }
+}
+
+/// Whose rules a message follows. Told by the server's port, as clients do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// DNS.
+    Dns,
+    /// Multicast DNS (RFC 6762).
+    Mdns,
+    /// Link-local multicast name resolution (RFC 4795).
+    Llmnr,
+}
+
+/// mDNS (RFC 6762, section 5).
+pub const PORT_MDNS: u16 = 5353;
+/// LLMNR (RFC 4795, section 2).
+pub const PORT_LLMNR: u16 = 5355;
+
+impl Protocol {
+    /// ECS `network.protocol`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Mdns => "mdns",
+            Self::Llmnr => "llmnr",
         }
     }
 }
@@ -76,8 +109,10 @@ pub struct Lookup<'a> {
     pub retry_of_truncated: bool,
     /// It stands for so many lookups, since one in so many is captured.
     pub sample: u16,
-    /// The message, unless [`Outcome::Malformed`].
+    /// The message; of [`Outcome::Malformed`] what can be read of it, if anything.
     pub dns: Option<Dns<'a>>,
+    /// Where a message of [`Outcome::Malformed`] breaks.
+    broken: Option<Fault>,
 }
 
 /// The DNS part of a lookup.
@@ -91,11 +126,28 @@ pub struct Dns<'a> {
     pub question: Question<'a>,
     /// Flags of the response, or of the query where there is no response.
     pub flags: Flags,
+    /// What the query says by EDNS, where the query was seen.
+    pub query_edns: Option<Edns<'a>>,
+    /// The query cannot be read to its end.
+    pub query_broken: bool,
     /// The response.
     pub response: Option<&'a Decoded<'a>>,
 }
 
-impl Dns<'_> {
+impl<'a> Dns<'a> {
+    /// A message that stands for itself.
+    fn alone(id: u16, message: &'a Decoded<'a>, cut: bool) -> Self {
+        let response = message.is_response();
+        Self {
+            id,
+            opcode: message.opcode(),
+            question: message.question(),
+            flags: message.flags(),
+            query_edns: message.edns.filter(|_| !response),
+            query_broken: !response && !message.complete && !cut,
+            response: response.then_some(message),
+        }
+    }
     /// Name of the opcode, as ECS `dns.op_code` has it.
     #[must_use]
     pub const fn opcode_name(&self) -> &'static str {
@@ -118,8 +170,8 @@ impl Dns<'_> {
         (!self.question.name.is_empty()).then(|| Rtype::from_int(self.question.qtype))
     }
 
-    /// Class of the question; `None` if there was no question. The top bit of mDNS (RFC 6762,
-    /// section 5.4: a unicast response is welcome) is no part of it.
+    /// Class of the question; `None` if there was no question. The top bit of mDNS is no part of it, see
+    /// [`Bit::UnicastResponse`].
     #[must_use]
     pub fn qclass(&self) -> Option<Class> {
         (!self.question.name.is_empty()).then(|| Class::from_int(self.question.qclass))
@@ -166,8 +218,11 @@ impl<'a> Lookup<'a> {
                 opcode: Opcode::from_int(facts.opcode),
                 question: pending.question(),
                 flags: facts.flags,
+                query_edns: pending.edns(),
+                query_broken: facts.flags.has(Bit::Broken) && !facts.cut,
                 response: None,
             }),
+            broken: None,
         }
     }
 
@@ -179,22 +234,34 @@ impl<'a> Lookup<'a> {
         message: &'a Decoded<'a>,
         outcome: Outcome,
     ) -> Self {
-        let response = message.is_response();
-        let mut lookup = Self::malformed(packet, response);
-        lookup.outcome = outcome;
-        lookup.dns = Some(Dns {
-            id: tuple.id,
-            opcode: message.opcode(),
-            question: message.question(),
-            flags: message.flags(),
-            response: response.then_some(message),
-        });
+        let mut lookup = Self::bare(packet, message.is_response(), outcome);
+        lookup.dns = Some(Dns::alone(tuple.id, message, packet.cut));
+        lookup
+    }
+
+    /// A packet that holds no message, with what can be read of it.
+    #[must_use]
+    pub fn remains(
+        packet: &Packet<'_>,
+        from_server: bool,
+        message: Option<&'a Decoded<'a>>,
+    ) -> Self {
+        let mut lookup = Self::malformed(packet, from_server);
+        lookup.dns = message.map(|message| Dns::alone(message.id(), message, packet.cut));
         lookup
     }
 
     /// A packet that holds no message. `from_server` says which of its ends is the server.
     #[must_use]
     pub fn malformed(packet: &Packet<'_>, from_server: bool) -> Self {
+        let mut lookup = Self::bare(packet, from_server, Outcome::Malformed);
+        let mdns = lookup.protocol() == Protocol::Mdns;
+        lookup.broken = fault::find(packet.payload, mdns);
+        lookup
+    }
+
+    /// Who and where of a packet.
+    fn bare(packet: &Packet<'_>, from_server: bool, outcome: Outcome) -> Self {
         let source = endpoint(packet.source, packet.source_port);
         let destination = endpoint(packet.destination, packet.destination_port);
         let (client, server) = if from_server {
@@ -203,7 +270,7 @@ impl<'a> Lookup<'a> {
             (source, destination)
         };
         Self {
-            outcome: Outcome::Malformed,
+            outcome,
             time_ns: packet.time_ns,
             duration_ns: None,
             client,
@@ -218,6 +285,27 @@ impl<'a> Lookup<'a> {
             retry_of_truncated: false,
             sample: packet.sample,
             dns: None,
+            broken: None,
+        }
+    }
+
+    /// Whose rules it follows.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self.server.port() {
+            PORT_MDNS => Protocol::Mdns,
+            PORT_LLMNR => Protocol::Llmnr,
+            _ => Protocol::Dns,
+        }
+    }
+
+    /// Where a malformed message, or the answer of a lookup whose answer is malformed, breaks.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        self.error().filter(|error| *error == MALFORMED)?;
+        match self.outcome {
+            Outcome::Malformed => self.broken,
+            _ => self.dns.as_ref()?.response?.fault(),
         }
     }
 
@@ -228,7 +316,7 @@ impl<'a> Lookup<'a> {
         self.outcome.error().or_else(|| {
             let response = self.dns.as_ref()?.response?;
             let broken = response.wrong_data || (!response.complete && !self.truncated);
-            broken.then_some("malformed")
+            broken.then_some(MALFORMED)
         })
     }
 }

@@ -10,7 +10,8 @@ use std::hash::{BuildHasher, Hasher};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
 
-use crate::message::Flags;
+use crate::message::edns::Edns;
+use crate::message::{Bit, Flags};
 use crate::name::StoredName;
 use crate::record::{Direction, Hook, Transport};
 use order::Order;
@@ -64,8 +65,14 @@ pub struct Facts {
     pub hook: Hook,
     /// Its way through the device.
     pub direction: Direction,
-    /// Header flags.
+    /// Header flags, and what else is one bit.
     pub flags: Flags,
+    /// Version of EDNS, see [`crate::message::Bit::Edns`].
+    pub edns_version: u8,
+    /// Octets of a datagram that the client can take, by EDNS.
+    pub udp_size: u16,
+    /// Octets of EDNS options, of which [`Pending::name`] may have kept none.
+    pub options_len: u16,
     /// Opcode.
     pub opcode: u8,
     /// The record did not hold all of it.
@@ -83,7 +90,7 @@ pub struct Pending {
     pub tuple: Tuple,
     /// The first query.
     pub facts: Facts,
-    /// Name of the question.
+    /// Name of the question, and the query's EDNS options where they fit behind it.
     pub name: StoredName,
     /// Type of the question.
     pub qtype: u16,
@@ -106,6 +113,27 @@ impl Pending {
             qtype: self.qtype,
             qclass: self.qclass,
         }
+    }
+
+    /// What the query said by EDNS.
+    #[must_use]
+    pub fn edns(&self) -> Option<Edns<'_>> {
+        let Facts {
+            flags,
+            edns_version,
+            udp_size,
+            options_len,
+            ..
+        } = self.facts;
+        let options = self.name.more();
+        flags.has(Bit::Edns).then(|| Edns {
+            version: edns_version,
+            udp_size,
+            dnssec_ok: flags.has(Bit::Do),
+            options,
+            // None of them or all.
+            left_out: if options.is_empty() { options_len } else { 0 },
+        })
     }
 
     fn is(&self, tuple: &Tuple, question: &Question<'_>) -> bool {
@@ -161,8 +189,14 @@ impl Matcher {
         self.slots.is_empty()
     }
 
-    /// Takes in a query.
-    pub fn query(&mut self, tuple: &Tuple, question: &Question<'_>, facts: Facts) -> Queried {
+    /// Takes in a query, and its EDNS options.
+    pub fn query(
+        &mut self,
+        tuple: &Tuple,
+        question: &Question<'_>,
+        facts: Facts,
+        options: &[u8],
+    ) -> Queried {
         let hash = self.hash(tuple);
         let mut same_tuple = 0;
         let mut first_of_tuple = None;
@@ -190,7 +224,7 @@ impl Matcher {
         self.insert(Pending {
             tuple: *tuple,
             facts,
-            name: StoredName::new(question.name),
+            name: StoredName::new(question.name, options),
             qtype: question.qtype,
             qclass: question.qclass,
             retransmissions: 0,

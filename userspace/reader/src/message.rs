@@ -5,12 +5,29 @@
 use domain::base::iana::{Class, Opcode, OptRcode, Rtype};
 use domain::base::message::RecordSection;
 use domain::base::name::ParsedName;
-use domain::base::{Message, ParsedRecord};
+use domain::base::{Message, ParsedRecord, UnknownRecordData};
 use domain::rdata::AllRecordData;
 use thiserror::Error;
 
 use crate::matcher::Question;
 use crate::name::WireName;
+
+pub mod edns;
+pub mod fault;
+mod flags;
+
+use edns::Edns;
+pub use flags::{Bit, Flags};
+
+/// The top bit of a class is no part of it in mDNS: a question that may be answered by unicast, a
+/// record that replaces what is known (RFC 6762, sections 5.4 and 10.2).
+const MDNS_BIT: u16 = 0x8000;
+
+/// The class without the bit that mDNS puts there.
+#[must_use]
+pub const fn plain_class(class: Class) -> Class {
+    Class::from_int(class.to_int() & !MDNS_BIT)
+}
 
 /// Why a payload is no DNS message.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -34,7 +51,7 @@ pub struct Decoded<'a> {
     pub name: &'a [u8],
     /// Type of the question; 0 if there is none.
     pub qtype: Rtype,
-    /// Class of the question; 0 if there is none.
+    /// Class of the question, without the bit of mDNS; 0 if there is none.
     pub qclass: Class,
     /// All records up to the end of the additional section could be walked.
     pub complete: bool,
@@ -46,13 +63,20 @@ pub struct Decoded<'a> {
     pub wrong_data: bool,
     /// Response code, the extended bits of EDNS included (RFC 6891, section 6.1.3).
     pub rcode: OptRcode,
-    /// The DO bit of EDNS (RFC 3225).
-    pub dnssec_ok: bool,
+    /// The first OPT record of the additional section.
+    pub edns: Option<Edns<'a>>,
+    /// By mDNS, whose classes have another meaning of their top bit.
+    mdns: bool,
+    /// The question had that bit.
+    unicast_response: bool,
+    /// An answer record had it.
+    pub cache_flush: bool,
 }
 
 impl<'a> Decoded<'a> {
-    /// Decodes a payload. `several_questions` for mDNS. The question's name is folded into `name`,
-    /// for which the caller has room on its stack.
+    /// Decodes a payload, by the rules of mDNS where `mdns`: several questions, and classes with a bit
+    /// of their own. The question's name is folded into `name`, for which the caller has room on its
+    /// stack.
     ///
     /// Broken records after the question do not make a message unreadable; they clear
     /// [`Decoded::complete`].
@@ -61,15 +85,33 @@ impl<'a> Decoded<'a> {
     /// [`MessageError`] if there is no header, or a question that cannot be parsed.
     pub fn decode(
         payload: &'a [u8],
-        several_questions: bool,
+        mdns: bool,
         name: &'a mut WireName,
     ) -> Result<Self, MessageError> {
         let message = Message::from_slice(payload).map_err(|_| MessageError::Header)?;
         let questions = message.header_counts().qdcount();
-        if questions > 1 && !several_questions {
+        if questions > 1 && !mdns {
             return Err(MessageError::Questions(questions));
         }
-        let mut decoded = Self {
+        let mut decoded = Self::new(message, mdns);
+        decoded.question_into(name).ok_or(MessageError::Question)?;
+        decoded.complete = decoded.walk().is_some();
+        Ok(decoded)
+    }
+
+    /// What can be read of a payload that is no message: the header, and the first question if it is
+    /// one. `None` without a header.
+    #[must_use]
+    pub fn remains(payload: &'a [u8], mdns: bool, name: &'a mut WireName) -> Option<Self> {
+        let message = Message::from_slice(payload).ok()?;
+        let mut decoded = Self::new(message, mdns);
+        // Without one there is nothing more to say.
+        let _ = decoded.question_into(name);
+        Some(decoded)
+    }
+
+    fn new(message: &'a Message<[u8]>, mdns: bool) -> Self {
+        Self {
             message,
             name: &[],
             qtype: Rtype::from_int(0),
@@ -79,30 +121,43 @@ impl<'a> Decoded<'a> {
             addresses: 0,
             wrong_data: false,
             rcode: message.header().rcode().into(),
-            dnssec_ok: false,
-        };
-        match message.question().next() {
-            Some(Ok(question)) => {
-                decoded.name = name.fill(question.qname());
-                decoded.qtype = question.qtype();
-                decoded.qclass = question.qclass();
-            }
-            Some(Err(_)) => return Err(MessageError::Question),
-            None => {}
+            edns: None,
+            mdns,
+            unicast_response: false,
+            cache_flush: false,
         }
-        decoded.complete = decoded.walk().is_some();
-        Ok(decoded)
     }
 
-    /// Looks whether an answer's data is what its type says.
-    fn data(&mut self, record: &ParsedRecord<'_, [u8]>) {
-        let right = match record.rtype() {
-            Rtype::A => record.rdlen() == 4,
-            Rtype::AAAA => record.rdlen() == 16,
-            _ => return self.wrong_data |= !is_readable(record),
+    /// Reads the first question, if there is one; `None` if it cannot be read.
+    fn question_into(&mut self, name: &'a mut WireName) -> Option<()> {
+        let Some(question) = self.message.question().next() else {
+            return Some(());
         };
-        self.addresses += u16::from(right);
-        self.wrong_data |= !right;
+        let question = question.ok()?;
+        self.name = name.fill(question.qname());
+        self.qtype = question.qtype();
+        self.qclass = self.class(question.qclass());
+        self.unicast_response = self.qclass != question.qclass();
+        Some(())
+    }
+
+    /// A class as the protocol reads it.
+    #[must_use]
+    pub const fn class(&self, class: Class) -> Class {
+        if self.mdns { plain_class(class) } else { class }
+    }
+
+    /// Looks at an answer: counts addresses, and whether its data is what its type says.
+    fn answer(&mut self, record: &ParsedRecord<'_, [u8]>) {
+        self.answers += 1;
+        let class = self.class(record.class());
+        self.cache_flush |= class != record.class();
+        // Other classes have data of their own, UPDATE's have none (RFC 2136, section 2.4).
+        if class == Class::IN {
+            let fits = fits(record);
+            self.addresses += u16::from(fits && matches!(record.rtype(), Rtype::A | Rtype::AAAA));
+            self.wrong_data |= !fits;
+        }
     }
 
     /// Walks all sections; of record data only the answers' is looked at. `None` where that fails.
@@ -113,12 +168,7 @@ impl<'a> Decoded<'a> {
         }
         let mut section = self.message.answer().ok()?;
         for record in &mut section {
-            let record = record.ok()?;
-            self.answers += 1;
-            // Other classes have data of their own, UPDATE's have none (RFC 2136, section 2.4).
-            if record.class() == Class::IN {
-                self.data(&record);
-            }
+            self.answer(&record.ok()?);
         }
         let mut section = section.next_section().ok()??;
         for record in &mut section {
@@ -131,14 +181,22 @@ impl<'a> Decoded<'a> {
         Some(())
     }
 
-    /// Takes the bits of an OPT record, which stand where others have their TTL (RFC 6891, section
-    /// 6.1.3); other records are left alone.
-    fn edns(&mut self, record: &ParsedRecord<'_, [u8]>) {
-        if record.rtype() == Rtype::OPT {
-            let [extended, _version, flags, _] = record.ttl().as_secs().to_be_bytes();
-            self.rcode = OptRcode::from_parts(self.message.header().rcode(), extended);
-            self.dnssec_ok = flags & 0x80 != 0;
+    /// Takes the first OPT record; other records are left alone.
+    fn edns(&mut self, record: &ParsedRecord<'a, [u8]>) {
+        if record.rtype() != Rtype::OPT || self.edns.is_some() {
+            return;
         }
+        // Class and TTL have another meaning there (RFC 6891, section 6.1.3).
+        let [extended, version, flags, _] = record.ttl().as_secs().to_be_bytes();
+        self.rcode = OptRcode::from_parts(self.message.header().rcode(), extended);
+        let options = record.to_record::<UnknownRecordData<&[u8]>>();
+        self.edns = Some(Edns {
+            version,
+            udp_size: record.class().to_int(),
+            dnssec_ok: flags & 0x80 != 0,
+            options: options.ok().flatten().map_or(&[], |r| *r.data().data()),
+            left_out: 0,
+        });
     }
 
     /// The question as the matcher compares it.
@@ -194,19 +252,41 @@ impl<'a> Decoded<'a> {
         self.message.header_counts().qdcount() > 0
     }
 
-    /// The flags of header and EDNS.
+    /// The flags of header and EDNS, and what else is one bit.
     #[must_use]
     pub fn flags(&self) -> Flags {
         let header = self.message.header();
-        Flags::new([
-            header.aa(),
-            header.tc(),
-            header.rd(),
-            header.ra(),
-            header.ad(),
-            header.cd(),
-            self.dnssec_ok,
+        Flags::new(&[
+            (Bit::Aa, header.aa()),
+            (Bit::Tc, header.tc()),
+            (Bit::Rd, header.rd()),
+            (Bit::Ra, header.ra()),
+            (Bit::Ad, header.ad()),
+            (Bit::Cd, header.cd()),
+            (Bit::Do, self.edns.is_some_and(|edns| edns.dnssec_ok)),
+            (Bit::Reserved, header.z()),
+            (Bit::UnicastResponse, self.unicast_response),
+            (Bit::Edns, self.edns.is_some()),
+            (Bit::Broken, !self.complete),
         ])
+    }
+
+    /// Numbers of questions, answers, authority and additional records that the header announces.
+    #[must_use]
+    pub fn announced(&self) -> [u16; 4] {
+        let counts = self.message.header_counts();
+        [
+            counts.qdcount(),
+            counts.ancount(),
+            counts.nscount(),
+            counts.arcount(),
+        ]
+    }
+
+    /// Where the message stops to make sense; walks it again.
+    #[must_use]
+    pub fn fault(&self) -> Option<fault::Fault> {
+        fault::find(self.message.as_slice(), self.mdns)
     }
 
     /// The answer records that can be read, in order.
@@ -216,28 +296,13 @@ impl<'a> Decoded<'a> {
     }
 }
 
-/// Whether the library can read a record's data.
-fn is_readable(record: &ParsedRecord<'_, [u8]>) -> bool {
-    let record = record.to_any_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>();
-    record.is_ok()
-}
-
-/// Names of the flags, as ECS `dns.header_flags` spells them, in the order of [`Flags`].
-pub const FLAG_NAMES: [&str; 7] = ["AA", "TC", "RD", "RA", "AD", "CD", "DO"];
-
-/// Header flags and the DO bit, one bit each in the order of [`FLAG_NAMES`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags(u8);
-
-impl Flags {
-    fn new(set: [bool; 7]) -> Self {
-        Self((0..7).fold(0, |bits, i| bits | (u8::from(set[i]) << i)))
-    }
-
-    /// Names of the flags that are set.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        (0..7)
-            .filter(move |i| self.0 & (1 << i) != 0)
-            .map(|i| FLAG_NAMES[i])
+/// Whether a record's data is what its type says.
+fn fits(record: &ParsedRecord<'_, [u8]>) -> bool {
+    match record.rtype() {
+        Rtype::A => record.rdlen() == 4,
+        Rtype::AAAA => record.rdlen() == 16,
+        _ => record
+            .to_any_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>()
+            .is_ok(),
     }
 }

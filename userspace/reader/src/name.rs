@@ -9,7 +9,7 @@ use domain::base::name::{ParsedName, ToLabelIter, ToName};
 /// Longest name (RFC 1035, section 2.3.4), octets with the root label.
 pub const NAME_MAX: usize = 255;
 /// Longest name that a [`StoredName`] keeps without a box.
-const INLINE: usize = 102;
+const INLINE: usize = 101;
 
 /// A name on the stack.
 #[derive(Clone)]
@@ -73,13 +73,16 @@ impl fmt::Debug for WireName {
     }
 }
 
-/// A name kept with a pending lookup: short ones in place, long ones in a box.
+/// A name kept with a pending lookup: short ones in place, long ones in a box. Other octets are kept
+/// where a short name leaves room for all of them, which costs nothing.
 #[derive(Clone, Debug)]
 pub enum StoredName {
-    /// Up to 102 octets.
+    /// Up to 101 octets.
     Inline {
-        /// Octets in use.
+        /// Octets of the name.
         len: u8,
+        /// Octets after it.
+        more: u8,
         /// The octets.
         bytes: [u8; INLINE],
     },
@@ -88,16 +91,24 @@ pub enum StoredName {
 }
 
 impl StoredName {
-    /// Copies a name.
+    /// Copies a name, and `more` if there is room.
     #[must_use]
-    pub fn new(name: &[u8]) -> Self {
-        if name.len() > INLINE {
-            return Self::Boxed(name.into());
-        }
+    pub fn new(name: &[u8], more: &[u8]) -> Self {
         let mut bytes = [0; INLINE];
-        bytes[..name.len()].copy_from_slice(name);
+        let Some((place, rest)) = bytes.split_at_mut_checked(name.len()) else {
+            return Self::Boxed(name.into());
+        };
+        place.copy_from_slice(name);
+        let more = match rest.get_mut(..more.len()) {
+            Some(place) => {
+                place.copy_from_slice(more);
+                more.len()
+            }
+            None => 0,
+        };
         Self::Inline {
             len: name.len() as u8,
+            more: more as u8,
             bytes,
         }
     }
@@ -106,8 +117,20 @@ impl StoredName {
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Inline { len, bytes } => &bytes[..usize::from(*len)],
+            Self::Inline { len, bytes, .. } => &bytes[..usize::from(*len)],
             Self::Boxed(name) => name,
+        }
+    }
+
+    /// What else is kept.
+    #[must_use]
+    pub fn more(&self) -> &[u8] {
+        match self {
+            Self::Inline { len, more, bytes } => {
+                let start = usize::from(*len);
+                &bytes[start..start + usize::from(*more)]
+            }
+            Self::Boxed(_) => &[],
         }
     }
 }
@@ -281,11 +304,24 @@ mod tests {
     #[test]
     fn long_names_are_boxed() {
         let name = [b'a'; 200];
-        assert_eq!(StoredName::new(&name).as_slice(), name);
-        assert!(matches!(StoredName::new(&name), StoredName::Boxed(_)));
+        assert_eq!(StoredName::new(&name, b"more").as_slice(), name);
+        assert_eq!(StoredName::new(&name, b"more").more(), b"");
         assert!(matches!(
-            StoredName::new(&name[..102]),
+            StoredName::new(&name[..102], b""),
+            StoredName::Boxed(_)
+        ));
+        assert!(matches!(
+            StoredName::new(&name[..101], b""),
             StoredName::Inline { .. }
         ));
+    }
+
+    #[test]
+    fn more_is_kept_whole_or_not_at_all() {
+        let name = [b'a'; 98];
+        for (more, kept) in [(&b"123"[..], &b"123"[..]), (b"1234", b""), (b"", b"")] {
+            let stored = StoredName::new(&name, more);
+            assert_eq!((stored.as_slice(), stored.more()), (&name[..], kept));
+        }
     }
 }

@@ -19,10 +19,6 @@ use held::Held;
 use messages::{Messages, Output};
 use truncated::Truncated;
 
-/// mDNS (RFC 6762).
-const PORT_MDNS: u16 = 5353;
-/// LLMNR (RFC 4795).
-const PORT_LLMNR: u16 = 5355;
 /// The loopback device has this index in every network namespace (`LOOPBACK_IFINDEX`).
 pub(crate) const LOOPBACK_IFINDEX: u32 = 1;
 /// Namespaces of which we remember that their loopback shows the way out.

@@ -25,9 +25,9 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<()> {
         WatchOutput::Json => false,
     };
     let mut sink: Box<dyn Sink> = if table {
-        Box::new(TableSink::new(io::stdout(), look()))
+        Box::new(TableSink::new(io::stdout(), look()).with_idna(args.idna))
     } else {
-        Box::new(JsonSink::new(io::stdout(), Interfaces::new()))
+        Box::new(JsonSink::new(io::stdout(), Interfaces::new()).with_idna(args.idna))
     };
     let needs = session.needs();
     session.begin(needs)?.run(&mut *sink, &mut NoTicker)

@@ -4,11 +4,10 @@ use std::io;
 
 use super::held::{self, Held};
 use super::truncated::Truncated;
-use super::{PORT_LLMNR, PORT_MDNS};
 use crate::clock::WallClock;
 use crate::counts::Counts;
 use crate::filter::Filter;
-use crate::lookup::{Lookup, Outcome};
+use crate::lookup::{Lookup, Outcome, PORT_LLMNR, PORT_MDNS};
 use crate::matcher::{Facts, Matcher, Queried, Tuple};
 use crate::message::Decoded;
 use crate::name::WireName;
@@ -16,6 +15,9 @@ use crate::record::{Packet, Select, Transport};
 use crate::sink::Sink;
 use crate::tap::Tap;
 use crate::tcp::Transfer;
+
+/// DNS (RFC 1035, section 4.2).
+const PORT_DNS: u16 = 53;
 
 /// What is known of messages so far, and where lookups go.
 pub(super) struct Messages<'s> {
@@ -61,8 +63,9 @@ impl Messages<'_> {
             Err(error) => {
                 tracing::trace!(%error, "no DNS message");
                 self.counts.malformed += 1;
-                let from_server = packet.source_port < packet.destination_port;
-                let lookup = Lookup::malformed(packet, from_server);
+                let mut name = WireName::new();
+                let remains = Decoded::remains(packet.payload, is_mdns(packet), &mut name);
+                let lookup = Lookup::remains(packet, is_from_server(packet), remains.as_ref());
                 self.output.show(&lookup, &mut self.counts)
             }
         }
@@ -79,19 +82,24 @@ impl Messages<'_> {
         }
         self.expire(packet.time_ns)?;
         let question = message.question();
+        let edns = message.edns.unwrap_or_default();
         let facts = Facts {
             time_ns: packet.time_ns,
             destination: packet.destination,
             hook: packet.hook,
             direction: packet.direction,
             flags: message.flags(),
+            edns_version: edns.version,
+            udp_size: edns.udp_size,
+            // A message has at most 65,535 octets.
+            options_len: edns.options.len() as u16,
             opcode: message.opcode().to_int(),
             cut: packet.cut,
             sample: packet.sample,
             retry: packet.transport == Transport::Tcp
                 && self.truncated.take(&tuple, &question, packet.time_ns),
         };
-        match self.matcher.query(&tuple, &question, facts) {
+        match self.matcher.query(&tuple, &question, facts, edns.options) {
             Queried::Pending => {}
             Queried::Retransmission => {
                 self.counts.retransmissions += 1;
@@ -126,6 +134,7 @@ impl Messages<'_> {
         }
         if further {
             self.counts.axfr_messages += 1;
+            self.counts.axfr_records += u64::from(message.answers);
             return Ok(());
         }
         let tuple = tuple(packet, message.id(), true);
@@ -214,6 +223,18 @@ impl Output<'_> {
         }
         counts.shown += 1;
         self.sink.lookup(lookup, self.clock)
+    }
+}
+
+/// Which end is the server, by the ports: what the message says of itself cannot be trusted.
+const fn is_from_server(packet: &Packet<'_>) -> bool {
+    const fn known(port: u16) -> bool {
+        matches!(port, PORT_DNS | PORT_MDNS | PORT_LLMNR)
+    }
+    match (known(packet.source_port), known(packet.destination_port)) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => packet.source_port < packet.destination_port,
     }
 }
 

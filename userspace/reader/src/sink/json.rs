@@ -1,8 +1,10 @@
 //! One JSON object a line, with the field names of the Elastic Common Schema. What ECS has no name
-//! for stands under `dns_trace`.
+//! for stands under `dns_trace`; docs/JSON.md has all fields.
 
+mod edns;
 pub(crate) mod line;
 pub(crate) mod out;
+mod own;
 
 use std::io::{self, Write};
 
@@ -23,6 +25,7 @@ pub struct JsonSink<W: Write> {
     lines: Out,
     interfaces: Interfaces,
     stamps: StampWriter,
+    idna: bool,
 }
 
 impl<W: Write> JsonSink<W> {
@@ -33,7 +36,15 @@ impl<W: Write> JsonSink<W> {
             lines: Out::with_capacity(BUFFER + 8 * 1024),
             interfaces,
             stamps: StampWriter::new(),
+            idna: false,
         }
+    }
+
+    /// Whether to add names in Unicode to those in ASCII.
+    #[must_use]
+    pub fn with_idna(mut self, idna: bool) -> Self {
+        self.idna = idna;
+        self
     }
 
     fn write_lines(&mut self) -> io::Result<()> {
@@ -49,7 +60,7 @@ impl<W: Write> Sink for JsonSink<W> {
     fn lookup(&mut self, lookup: &Lookup<'_>, clock: WallClock) -> io::Result<()> {
         let interface = self.interfaces.name(lookup.netns_cookie, lookup.ifindex);
         let timestamp = self.stamps.write(clock.unix_ns(lookup.time_ns));
-        line::write(&mut self.lines, lookup, timestamp, interface);
+        line::write(&mut self.lines, lookup, timestamp, interface, self.idna);
         if self.lines.as_bytes().len() >= BUFFER {
             self.write_lines()?;
         }

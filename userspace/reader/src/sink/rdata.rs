@@ -8,6 +8,8 @@ use domain::base::name::ParsedName;
 use domain::base::{ParsedRecord, UnknownRecordData};
 use domain::rdata::{A, Aaaa, AllRecordData};
 
+use crate::message::plain_class;
+
 /// Shows the data of a record as zone files do; what the library cannot read in the form of
 /// RFC 3597, section 5.
 pub struct Data<'a>(pub ParsedRecord<'a, [u8]>);
@@ -33,7 +35,7 @@ impl fmt::Display for Data<'_> {
 /// The address of an A or AAAA record of class IN.
 #[must_use]
 pub fn resolved_ip(record: &ParsedRecord<'_, [u8]>) -> Option<IpAddr> {
-    if record.class() != Class::IN {
+    if plain_class(record.class()) != Class::IN {
         return None;
     }
     match record.rtype() {

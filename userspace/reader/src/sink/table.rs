@@ -11,8 +11,11 @@ use jiff::tz::TimeZone;
 use super::Sink;
 use super::rdata::Data;
 use crate::clock::WallClock;
+use crate::filter::failed;
 use crate::lookup::{Lookup, Outcome};
+use crate::message::edns::Edns;
 use crate::name::Presented;
+use crate::unicode;
 
 /// Widths of the columns before the name; addresses longer than theirs push the rest.
 const TIME: usize = 12;
@@ -46,6 +49,7 @@ pub struct TableSink<W: Write> {
     answers_width: usize,
     cell: String,
     heading: bool,
+    idna: bool,
 }
 
 impl<W: Write> TableSink<W> {
@@ -66,7 +70,15 @@ impl<W: Write> TableSink<W> {
             answers_width,
             cell: String::new(),
             heading: false,
+            idna: false,
         }
+    }
+
+    /// Whether to show names in Unicode beside those in ASCII.
+    #[must_use]
+    pub fn with_idna(mut self, idna: bool) -> Self {
+        self.idna = idna;
+        self
     }
 
     fn head(&mut self) -> io::Result<()> {
@@ -132,12 +144,30 @@ impl<W: Write> TableSink<W> {
             Some(duration) => self.cell(LATENCY, LATENCY, Latency(duration))?,
             None => self.cell(LATENCY, LATENCY, "")?,
         }
-        self.cell(0, self.answers_width, AnswerList(lookup))?;
+        let taken = self.unicode(name)?;
+        self.cell(0, self.answers_width - taken, AnswerList(lookup))?;
         writeln!(self.writer)
     }
 
+    /// Writes a name in Unicode where that is asked for, harmless and leaves room for answers; how
+    /// many columns it took.
+    fn unicode(&mut self, name: &[u8]) -> io::Result<usize> {
+        if !self.idna {
+            return Ok(0);
+        }
+        let Some(unicode) = unicode::of(&Presented(name).to_string()) else {
+            return Ok(0);
+        };
+        // In brackets, and a space.
+        let columns = unicode::columns(&unicode).map(|columns| columns + 3);
+        match columns.filter(|columns| columns + ANSWERS_MIN <= self.answers_width) {
+            Some(columns) => write!(self.writer, "[{unicode}] ").map(|()| columns),
+            None => Ok(0),
+        }
+    }
+
     fn outcome(&mut self, lookup: &Lookup<'_>) -> io::Result<()> {
-        let failed = crate::filter::failed(lookup);
+        let failed = failed(lookup);
         let colour = if failed {
             AnsiColor::Red
         } else {
@@ -237,6 +267,15 @@ impl fmt::Display for AnswerList<'_> {
         let Some(response) = self.0.dns.as_ref().and_then(|dns| dns.response) else {
             return Ok(());
         };
+        if failed(self.0) {
+            for (code, text) in response.edns.iter().flat_map(Edns::errors) {
+                write!(f, "[{code}")?;
+                if !text.is_empty() {
+                    write!(f, ": {}", String::from_utf8_lossy(text))?;
+                }
+                f.write_str("] ")?;
+            }
+        }
         for (i, record) in response.answer_records().enumerate() {
             if i > 0 {
                 f.write_str(", ")?;

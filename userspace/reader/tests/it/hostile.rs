@@ -51,8 +51,12 @@ fn check_outputs(records: &[Vec<u8>]) {
     );
     let mut json = Vec::new();
     through(
-        &mut JsonSink::new(&mut json, Interfaces::fixed(&[])),
+        &mut JsonSink::new(&mut json, Interfaces::fixed(&[])).with_idna(true),
         records,
+    );
+    assert!(
+        json.iter()
+            .all(|b| *b == b'\n' || (b' '..=b'~').contains(b))
     );
     for line in json
         .split(|byte| *byte == b'\n')

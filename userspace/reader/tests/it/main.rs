@@ -6,10 +6,12 @@
 
 mod cli;
 mod doorbell;
+mod fields;
 mod hostile;
 mod json;
 mod libraries;
 mod memory;
+mod messages;
 mod model;
 mod pipeline;
 mod recording;

@@ -132,6 +132,9 @@ fn real(matcher: &mut Matcher, now: u64, step: &Step, events: &mut Vec<Event>) {
                 hook: Hook::Tcx,
                 direction: Direction::Egress,
                 flags: Flags::default(),
+                edns_version: 0,
+                udp_size: 0,
+                options_len: 0,
                 opcode: 0,
                 cut: false,
                 retry: false,
@@ -143,7 +146,7 @@ fn real(matcher: &mut Matcher, now: u64, step: &Step, events: &mut Vec<Event>) {
                 qtype: 1,
                 qclass: 1,
             };
-            match matcher.query(&tuple(client, id), &question, facts) {
+            match matcher.query(&tuple(client, id), &question, facts, &[]) {
                 Queried::Pending => {}
                 Queried::Retransmission => events.push(Event::Retransmission),
                 Queried::Evicted(pending) => events.push(Event::Evicted(pending.facts.time_ns)),

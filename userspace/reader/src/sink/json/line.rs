@@ -6,15 +6,22 @@ use std::net::SocketAddr;
 use domain::base::iana::{Class, OptRcode, Rtype};
 
 use super::out::Out;
-use crate::lookup::{Dns, Lookup};
+use super::own;
+use crate::lookup::{Dns, Lookup, Protocol};
 use crate::message::Decoded;
 use crate::name::{Presented, PresentedParsed};
 use crate::record::Direction;
 use crate::sink::rdata::{Data, resolved_ip};
 
 /// Writes one object and a line end. `timestamp` is in the form of RFC 3339, `interface` the name
-/// of the device where it is known.
-pub(super) fn write(out: &mut Out, lookup: &Lookup<'_>, timestamp: &str, interface: Option<&str>) {
+/// of the device where it is known; `idna` adds names in Unicode.
+pub(super) fn write(
+    out: &mut Out,
+    lookup: &Lookup<'_>,
+    timestamp: &str,
+    interface: Option<&str>,
+    idna: bool,
+) {
     out.raw(r#"{"@timestamp":""#);
     out.raw(timestamp);
     out.raw(r#"","#);
@@ -24,7 +31,7 @@ pub(super) fn write(out: &mut Out, lookup: &Lookup<'_>, timestamp: &str, interfa
         out.raw("},");
     }
     if let Some(message) = &lookup.dns {
-        dns(out, message);
+        dns(out, message, lookup.protocol());
     }
     out.raw(r#""client":"#);
     endpoint(out, lookup.client);
@@ -32,6 +39,8 @@ pub(super) fn write(out: &mut Out, lookup: &Lookup<'_>, timestamp: &str, interfa
     endpoint(out, lookup.server);
     out.raw(r#","network":{"transport":""#);
     out.raw(lookup.transport.name());
+    out.raw(r#"","protocol":""#);
+    out.raw(lookup.protocol().name());
     out.raw(if lookup.client.is_ipv4() {
         r#"","type":"ipv4"},"#
     } else {
@@ -43,11 +52,11 @@ pub(super) fn write(out: &mut Out, lookup: &Lookup<'_>, timestamp: &str, interfa
         out.raw(kind);
         out.raw(r#""},"#);
     }
-    own(out, lookup);
+    own::write(out, lookup, idna);
     out.raw("}\n");
 }
 
-fn dns(out: &mut Out, dns: &Dns<'_>) {
+fn dns(out: &mut Out, dns: &Dns<'_>, protocol: Protocol) {
     out.raw(if dns.response.is_some() {
         r#""dns":{"type":"answer","id":""#
     } else {
@@ -64,7 +73,7 @@ fn dns(out: &mut Out, dns: &Dns<'_>) {
         out.raw("},");
     }
     out.raw(r#""header_flags":["#);
-    for (i, flag) in dns.flags.names().enumerate() {
+    for (i, flag) in dns.flags.names(protocol == Protocol::Llmnr).enumerate() {
         out.raw(if i > 0 { ",\"" } else { "\"" });
         out.raw(flag);
         out.raw("\"");
@@ -93,7 +102,7 @@ fn answers(out: &mut Out, response: &Decoded<'_>) {
             r#"{"name":""#
         });
         out.text(|text| PresentedParsed(record.owner()).write_to(text));
-        type_and_class(out, record.rtype(), record.class());
+        type_and_class(out, record.rtype(), response.class(record.class()));
         out.raw(r#","ttl":"#);
         out.number(record.ttl().as_secs());
         out.raw(r#","data":""#);
@@ -159,28 +168,4 @@ pub(crate) fn observer(out: &mut Out, direction: Direction, ifindex: u32, interf
         out.text(|text| text.write_str(name));
     }
     out.raw(r#""}}},"#);
-}
-
-fn own(out: &mut Out, lookup: &Lookup<'_>) {
-    out.raw(r#""dns_trace":{"hook":""#);
-    out.raw(lookup.hook.name());
-    out.raw(r#"","retransmissions":"#);
-    out.number(lookup.retransmissions);
-    out.raw(if lookup.truncated {
-        r#","truncated":true"#
-    } else {
-        r#","truncated":false"#
-    });
-    if lookup.retry_of_truncated {
-        out.raw(r#","retry_of_truncated":true"#);
-    }
-    if lookup.sample > 1 {
-        out.raw(r#","sample":"#);
-        out.number(lookup.sample);
-    }
-    if lookup.netns_cookie != 0 {
-        out.raw(r#","netns_cookie":"#);
-        out.number(lookup.netns_cookie);
-    }
-    out.raw("}");
 }

@@ -40,6 +40,14 @@ impl Out {
         self.raw(itoa::Buffer::new().format(number));
     }
 
+    /// The inside of a string: octets in hexadecimal.
+    pub(super) fn hex(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.0
+                .extend_from_slice(&[hex(octet >> 4), hex(octet & 0xf)]);
+        }
+    }
+
     #[inline]
     pub(crate) fn address(&mut self, address: IpAddr) {
         match address {
@@ -58,32 +66,48 @@ impl Out {
     }
 }
 
-/// The inside of a string (RFC 8259, section 7).
+/// The inside of a string (RFC 8259, section 7), in ASCII: nothing that a terminal could take for a
+/// command or for a change of direction, in whatever language it is.
 #[derive(Debug)]
 pub(crate) struct Escaped<'a>(&'a mut Vec<u8>);
 
 const fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+    byte < 0x20 || byte >= 0x7f || byte == b'"' || byte == b'\\'
+}
+
+const fn hex(digit: u8) -> u8 {
+    b"0123456789abcdef"[(digit & 0xf) as usize]
+}
+
+impl Escaped<'_> {
+    fn special(&mut self, c: char) {
+        if let '"' | '\\' = c {
+            self.0.extend_from_slice(&[b'\\', c as u8]);
+            return;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let [high, low] = unit.to_be_bytes();
+            let digits = [high >> 4, high, low >> 4, low].map(hex);
+            self.0.extend_from_slice(b"\\u");
+            self.0.extend_from_slice(&digits);
+        }
+    }
 }
 
 impl fmt::Write for Escaped<'_> {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text.as_bytes();
-        while let Some(at) = rest.iter().position(|byte| is_special(*byte)) {
+        let mut rest = text;
+        while let Some(at) = rest.bytes().position(is_special) {
             let (run, tail) = rest.split_at(at);
-            self.0.extend_from_slice(run);
-            match tail[0] {
-                byte @ (b'"' | b'\\') => self.0.extend_from_slice(&[b'\\', byte]),
-                byte => {
-                    let hex = |digit: u8| b"0123456789abcdef"[usize::from(digit)];
-                    let escape = [b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 0xf)];
-                    self.0.extend_from_slice(&escape);
-                }
+            self.0.extend_from_slice(run.as_bytes());
+            let mut chars = tail.chars();
+            if let Some(c) = chars.next() {
+                self.special(c);
             }
-            rest = &tail[1..];
+            rest = chars.as_str();
         }
-        self.0.extend_from_slice(rest);
+        self.0.extend_from_slice(rest.as_bytes());
         Ok(())
     }
 }
@@ -108,6 +132,13 @@ mod tests {
         #[test]
         fn any_string_comes_back(text: String) {
             prop_assert_eq!(written(|out| out.text(|s| s.write_str(&text))), text);
+        }
+
+        #[test]
+        fn any_string_is_printable_ascii(text: String) {
+            let mut out = Out::with_capacity(0);
+            out.text(|s| s.write_str(&text));
+            prop_assert!(out.as_bytes().iter().all(|b| (b' '..=b'~').contains(b)));
         }
 
         #[test]
