@@ -7,13 +7,15 @@ use std::io;
 use dns_trace_event::Stats;
 use serde::Serialize;
 
+use crate::encrypted::EncryptedCounts;
 use crate::tap::TapCounts;
 use crate::tcp::TcpCounts;
 
 /// What became of what the reader took from the rings.
 ///
 /// ```text
-/// records                   = stale + undecodable + duplicates + tcp.segments + udp_messages
+/// records                   = stale + undecodable + duplicates + encrypted.packets + tcp.segments
+///                           + udp_messages
 /// udp_messages + tcp.messages
 ///                           = queries + responses + malformed
 /// queries                   = answered + retransmissions + timeouts + evicted + multicast + pending
@@ -34,6 +36,8 @@ pub struct Counts {
     pub undecodable: u64,
     /// Packets on a loopback device seen a second time, on the way in.
     pub duplicates: u64,
+    /// Packets of encrypted DNS, and the connections that they are of.
+    pub encrypted: EncryptedCounts,
     /// TCP segments, and the messages in them.
     pub tcp: TcpCounts,
     /// What a tap took.
@@ -188,6 +192,24 @@ impl Summary {
         )
     }
 
+    /// What is there and cannot be seen.
+    fn encrypted(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let EncryptedCounts {
+            packets,
+            tcp_connections,
+            udp_connections,
+            ..
+        } = self.reader.encrypted;
+        if packets == 0 {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "encrypted, so that lookups cannot be seen: {tcp_connections} connections over TLS, \
+             {udp_connections} over QUIC or DTLS, {packets} packets"
+        )
+    }
+
     /// Writes one JSON object and a line end.
     ///
     /// # Errors
@@ -250,6 +272,7 @@ impl fmt::Display for Summary {
         )?;
         self.left_out(f)?;
         self.recorded(f)?;
+        self.encrypted(f)?;
         write!(f, "lost:")?;
         for (i, (reason, count)) in self.kernel.lost().into_iter().enumerate() {
             write!(f, "{} {count} {reason}", if i == 0 { "" } else { "," })?;

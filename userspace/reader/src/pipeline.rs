@@ -9,6 +9,7 @@ use std::io;
 
 use crate::clock::WallClock;
 use crate::counts::{Counts, KernelCounts};
+use crate::encrypted::{self, Encrypted};
 use crate::filter::Filter;
 use crate::matcher::Matcher;
 use crate::record::{Direction, Packet, Transport};
@@ -46,6 +47,7 @@ pub struct Options {
 pub struct Pipeline<'s> {
     messages: Messages<'s>,
     streams: Streams,
+    encrypted: Encrypted,
     start_ns: u64,
     /// Namespaces, and whether by a host-wide hook, whose loopback shows packets on the way out.
     loopbacks: Vec<(u64, bool)>,
@@ -69,6 +71,7 @@ impl<'s> Pipeline<'s> {
                 tap: None,
             },
             streams: Streams::new(),
+            encrypted: Encrypted::new(),
             start_ns: options.start_ns,
             loopbacks: Vec::new(),
         }
@@ -93,6 +96,7 @@ impl<'s> Pipeline<'s> {
                 .as_ref()
                 .map(|tap| tap.counts())
                 .unwrap_or_default(),
+            encrypted: self.encrypted.counts(),
             ..self.messages.counts
         }
     }
@@ -128,6 +132,10 @@ impl<'s> Pipeline<'s> {
         }
         if self.is_duplicate(&packet) {
             self.messages.counts.duplicates += 1;
+            return Ok(());
+        }
+        if encrypted::is_encrypted(&packet) {
+            self.encrypted.packet(&packet);
             return Ok(());
         }
         match packet.transport {

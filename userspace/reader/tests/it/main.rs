@@ -6,6 +6,7 @@
 
 mod cli;
 mod doorbell;
+mod encrypted;
 mod fields;
 mod hostile;
 mod json;

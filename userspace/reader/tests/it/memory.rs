@@ -74,7 +74,8 @@ pub(crate) fn run(options: Options, records: &[Rec], now_ns: u64) -> (Vec<Seen>,
 
 /// The sums that the documentation of [`Counts`] promises.
 pub(crate) fn add_up(c: &Counts) {
-    let taken = c.stale + c.undecodable + c.duplicates + c.tcp.segments + c.udp_messages;
+    let left_out = c.stale + c.undecodable + c.duplicates + c.encrypted.packets;
+    let taken = left_out + c.tcp.segments + c.udp_messages;
     assert_eq!(c.records, taken, "{c:?}");
     let messages = c.udp_messages + c.tcp.messages;
     assert_eq!(messages, c.queries + c.responses + c.malformed, "{c:?}");
