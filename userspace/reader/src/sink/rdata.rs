@@ -5,8 +5,11 @@ use std::net::IpAddr;
 
 use domain::base::iana::{Class, Rtype};
 use domain::base::name::ParsedName;
+use domain::base::zonefile_fmt::{DisplayKind, ZonefileFmt as _};
 use domain::base::{ParsedRecord, UnknownRecordData};
+use domain::rdata::ipseckey::IpseckeyGateway;
 use domain::rdata::{A, Aaaa, AllRecordData};
+use domain::utils::base64;
 
 use crate::message::plain_class;
 
@@ -19,17 +22,29 @@ impl fmt::Display for Data<'_> {
         if let Some(address) = resolved_ip(&self.0) {
             return fmt::Display::fmt(&address, f);
         }
-        if let Ok(record) = self
-            .0
-            .to_any_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>()
-        {
-            return fmt::Display::fmt(record.data(), f);
+        if let Ok(record) = self.0.to_any_record::<All<'_>>() {
+            return data(record.data(), f);
         }
         match self.0.to_record::<UnknownRecordData<&[u8]>>() {
             Ok(Some(record)) => fmt::Display::fmt(record.data(), f),
             Ok(None) | Err(_) => Ok(()),
         }
     }
+}
+
+type All<'a> = AllRecordData<&'a [u8], ParsedName<&'a [u8]>>;
+
+/// Zone file format. The library leaves out the gateway of an IPSECKEY that has none, where RFC 4025,
+/// section 3.1, wants a dot.
+fn data(data: &All<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let AllRecordData::Ipseckey(key) = data
+        && matches!(key.gateway(), IpseckeyGateway::None)
+    {
+        let (precedence, algorithm) = (key.precedence(), key.algorithm().to_int());
+        write!(f, "{precedence} 0 {algorithm} . ")?;
+        return base64::display(key.key(), f);
+    }
+    fmt::Display::fmt(&data.display_zonefile(DisplayKind::Simple), f)
 }
 
 /// The address of an A or AAAA record of class IN.

@@ -15,6 +15,7 @@ mod memory;
 mod messages;
 mod model;
 mod pipeline;
+mod rdata;
 mod recording;
 mod records;
 mod streams;
