@@ -91,7 +91,7 @@ pub(crate) const TEST: &[Package] = &[
     package("tcpdump", "a peer in the bench", "tcpdump"),
     package(
         "tshark",
-        "reading recordings; a peer in the bench",
+        "a second opinion on messages, reading recordings; a peer in the bench",
         "tshark",
     ),
     package("dnstap-ldns", "reading recordings (dnstap)", "dnstap-ldns"),

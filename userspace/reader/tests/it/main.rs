@@ -20,3 +20,4 @@ mod recording;
 mod records;
 mod streams;
 mod tcp;
+mod tshark;
