@@ -120,6 +120,15 @@ pub const ALL: &[Scenario] = &[
         scenario("tcp_lookups", 90, scenarios::tcp::lookups),
     ),
     since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario(
+            "replay_equals_tshark",
+            240,
+            scenarios::replay::equals_tshark,
+        ),
+    ),
+    since(
         TCX,
         Below::SeenIn("local_tcx"),
         scenario("pipeline_tcx", 120, scenarios::pipeline::tcx),

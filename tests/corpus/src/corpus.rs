@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::message::{Message, name};
 use crate::rng::Rng;
 use crate::{exchange, pathologies, streams};
 
@@ -67,6 +68,11 @@ impl Packet {
     }
 }
 
+/// The seed of the corpus that tests use.
+pub const SEED: u64 = 0x0d15_7ace;
+/// What is asked last of all, and never answered.
+pub const LAST: &str = "last.example.com";
+
 /// Makes the packets of a seed, in order of time.
 #[must_use]
 pub fn packets(seed: u64) -> Vec<Packet> {
@@ -79,6 +85,9 @@ pub fn packets(seed: u64) -> Vec<Packet> {
     exchange::all(&mut builder);
     streams::all(&mut builder);
     pathologies::all(&mut builder);
+    builder.pause(100_000_000);
+    let (ends, at) = builder.begin(false);
+    builder.udp(ends, at, true, Message::query(1, &name(LAST), 1).0);
     let mut packets = builder.packets;
     packets.sort_by_key(|packet| packet.time_ns);
     packets

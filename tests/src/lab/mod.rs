@@ -13,5 +13,6 @@ pub mod net;
 pub mod packet;
 pub mod reader;
 pub mod registry;
+pub mod replay;
 pub mod sh;
 pub mod traffic;

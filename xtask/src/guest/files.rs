@@ -15,6 +15,7 @@ pub(crate) const PROGRAMS: &[&str] = &[
     "setpriv",
     "skopeo",
     "tc",
+    "tcpreplay",
     "xdp-loader",
 ];
 
@@ -22,8 +23,7 @@ pub(crate) const PROGRAMS: &[&str] = &[
 pub(crate) const EXTRA_LIBRARIES: &[&str] = &["/lib/x86_64-linux-gnu/libgcc_s.so.1"];
 
 /// Data of the host that programs expect on any machine. TLS clients refuse to start without an
-/// authority to trust, though none of these signed anything here.
-/// xdp-loader loads its dispatcher from a file.
+/// authority to trust, though none of these signed anything here; xdp-loader loads its dispatcher from a file.
 pub(crate) const HOST_FILES: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
     "/usr/lib/x86_64-linux-gnu/bpf/xdp-dispatcher.o",
@@ -46,6 +46,7 @@ pub(crate) const FOLDERS: &[(&str, u32)] = &[
     ("tmp", 0o1777),
     ("usr/bin", 0o755),
     ("usr/sbin", 0o755),
+    ("usr/share", 0o755),
     ("var/lib", 0o755),
 ];
 

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use dns_trace_corpus::{corpus, pcap, tshark};
+use dns_trace_tests::lab::replay;
 
 use super::files::{EXTRA_LIBRARIES, FILES, FOLDERS, HOST_FILES, PROGRAMS};
 use super::modules;
@@ -58,6 +60,7 @@ impl Base {
         add_programs(root, &programs)?;
         add_busybox(root)?;
         symlink("/usr/bin/guest", root.join("init"))?;
+        add_corpus(root)?;
         let archive = work.join("base.cpio");
         pack(root, &archive)?;
         Ok(Self { archive })
@@ -96,6 +99,15 @@ impl Base {
         }
         Ok(())
     }
+}
+
+/// The corpus as a capture file, and what tshark, which is too large for the guest, makes of it here.
+fn add_corpus(root: &Path) -> Result<()> {
+    let place = |file: &str| root.join(file.trim_start_matches('/'));
+    let capture = place(replay::CAPTURE);
+    pcap::write(&mut File::create(&capture)?, &corpus::packets(corpus::SEED))?;
+    fs::write(place(replay::PDML), tshark::run(&capture)?)?;
+    Ok(())
 }
 
 /// Copies programs to `/usr/bin` and their libraries to where the loader looks for them.

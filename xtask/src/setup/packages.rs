@@ -88,6 +88,7 @@ pub(crate) const TEST: &[Package] = &[
     package("ca-certificates", "downloading over TLS", "/etc/ssl/certs"),
     package("bind9-dnsutils", "a real client (dig)", "dig"),
     package("dnsperf", "many queries at a steady rate", "dnsperf"),
+    package("tcpreplay", "sending the corpus over a wire", "tcpreplay"),
     package("tcpdump", "a peer in the bench", "tcpdump"),
     package(
         "tshark",

@@ -9,7 +9,7 @@ use dns_trace::interface::Interfaces;
 use dns_trace::pipeline::{Options, Pipeline};
 use dns_trace::sink::json::JsonSink;
 use dns_trace_corpus::compare::{Times, compare};
-use dns_trace_corpus::corpus::{self, ACK, Packet, Transport};
+use dns_trace_corpus::corpus::{self, ACK, Packet, SEED, Transport};
 use dns_trace_corpus::differences::TRANSFER;
 use dns_trace_corpus::{pcap, tshark};
 use dns_trace_event::{
@@ -20,8 +20,6 @@ use serde_json::Value;
 
 use crate::memory::add_up;
 use crate::records::Rec;
-
-const SEED: u64 = 0x0d15_7ace;
 
 /// The record that the kernel program writes for a packet; none for a bare acknowledgement.
 fn record(packet: &Packet) -> Option<Rec> {
