@@ -42,7 +42,7 @@ enum Command {
     /// Boot kernels and run scenarios on them
     Vm(vm::Args),
     /// Boot Debian with systemd twice and look at what our units do there
-    Systemd,
+    Systemd(systemd::Args),
     /// What dns-trace costs, beside its budgets and its peers
     Bench(bench::Args),
     /// Feed the parsers bytes that nobody vouches for
@@ -69,7 +69,7 @@ fn dispatch(command: Command) -> Result<bool> {
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Vm(args) => vm::run(&args),
-        Command::Systemd => systemd::run(),
+        Command::Systemd(args) => systemd::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Lint => lint::run(),

@@ -26,14 +26,26 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// Boots that are looked at.
 const BOOTS: usize = 2;
 
+/// Arguments of `cargo xtask systemd`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Use the binaries that an earlier run has built
+    #[arg(long)]
+    no_build: bool,
+}
+
 /// Runs `cargo xtask systemd`.
-pub(crate) fn run() -> Result<bool> {
+pub(crate) fn run(args: &Args) -> Result<bool> {
     setup::ensure()?;
     ensure!(
         setup::is_root(),
         "only root can make the disk; run: sudo -E cargo xtask systemd"
     );
-    let binaries = build::binaries()?;
+    let binaries = if args.no_build {
+        build::folder()
+    } else {
+        build::binaries()?
+    };
     let disk = disk()?;
     let kernels = kernels::select(Some(KERNEL))?;
     let kernel = kernels.first().context("no kernel")?.fetch()?;
