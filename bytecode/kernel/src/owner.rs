@@ -12,7 +12,15 @@ use aya_ebpf::{
     programs::FEntryContext,
 };
 use core::ffi::c_void;
-use dns_trace_event::{ABI_VERSION, Announced, KIND_OWNER, OwnerRecord};
+use dns_trace_event::{ABI_VERSION, Announced, Control, KIND_OWNER, OwnerRecord};
+
+/// One epoch more, in the two words of a [`Control`] taken as one number.
+const EPOCH_STEP: u64 = if cfg!(target_endian = "little") {
+    1 << 32
+} else {
+    1
+};
+const _: () = assert!(core::mem::offset_of!(Control, epoch) == 4);
 
 /// `sin_port` and `sin6_port` both stand behind the address family.
 const PORT_OFFSET: usize = 2;
@@ -98,9 +106,7 @@ fn submit(cookie: u64, tid: u32, now: &Announced) -> bool {
     // SAFETY: the size is a constant, as the verifier wants it.
     let record = unsafe { bpf_ringbuf_reserve(maps::ring(), size_of::<OwnerRecord>() as u64, 0) };
     if record.is_null() {
-        if let Some(stats) = maps::stats() {
-            stats.owners_lost += 1;
-        }
+        lost();
         return false;
     }
     let record = record.cast::<OwnerRecord>();
@@ -122,6 +128,25 @@ fn submit(cookie: u64, tid: u32, now: &Announced) -> bool {
         bpf_ringbuf_submit(record.cast(), BPF_RB_NO_WAKEUP.into());
     }
     true
+}
+
+/// No room. The packet that comes may find some, and must not be taken for the previous owner's: all
+/// owners are told anew. Atomic, as two CPUs may lose records at once; the commit of the packet's
+/// record, a full barrier, comes after it.
+#[inline(always)]
+fn lost() {
+    if let Some(stats) = maps::stats() {
+        stats.owners_lost += 1;
+    }
+    let control = maps::control();
+    if !control.is_null() {
+        // Rust has no atomic addition for BPF.
+        // SAFETY: not null, so an element of an array map, aligned to 8; who stores its other word at
+        // the same time does so in one piece.
+        unsafe {
+            core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) control, in(reg) EPOCH_STEP);
+        }
+    }
 }
 
 #[inline(always)]

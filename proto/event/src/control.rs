@@ -30,7 +30,8 @@ pub const FILL_MARK: u32 = RING_SIZE / 4;
 pub struct Control {
     /// `READER_*`.
     pub reader: u32,
-    /// Raised by every reader that begins: owners are announced anew, see [`crate::OwnerRecord`].
+    /// Raised by every reader that begins, and by an owner program whose record found no room: owners
+    /// are announced anew, see [`crate::OwnerRecord`].
     pub epoch: u32,
 }
 

@@ -3,9 +3,6 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Second field of a record: an owner, [`OwnerRecord`].
-pub const KIND_OWNER: u8 = 2;
-
 /// Bytes of a process name, the last of them 0 (`TASK_COMM_LEN`).
 pub const COMM_LEN: usize = 16;
 
@@ -13,13 +10,16 @@ pub const COMM_LEN: usize = 16;
 pub const OWNERS_MAX: u32 = 8192;
 
 /// The process that sends through a socket to a DNS port. Written again when another process uses the
-/// socket, when the process changes its name, and when a reader asks by [`crate::Control::epoch`].
+/// socket, when the process changes its name, and when [`crate::Control::epoch`] has changed.
+///
+/// A record that finds no room raises the epoch, so that a reader which compares the epoch after each
+/// packet it takes never believes in an owner whose successor it missed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct OwnerRecord {
     /// [`crate::ABI_VERSION`] of the program that wrote the record.
     pub abi: u16,
-    /// [`KIND_OWNER`].
+    /// [`crate::KIND_OWNER`].
     pub kind: u8,
     /// Always 0.
     pub padding: u8,

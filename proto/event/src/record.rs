@@ -2,10 +2,6 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// [`PacketHeader::kind`]: a packet, [`PacketHeader`] followed by
-/// [`PacketHeader::captured_len`] bytes of transport payload and then unused bytes up to the class.
-pub const KIND_PACKET: u8 = 1;
-
 /// [`PacketHeader::hook`]: TCX.
 pub const HOOK_TCX: u8 = 1;
 /// [`PacketHeader::hook`]: tc, a filter of a clsact queueing discipline.
@@ -58,7 +54,7 @@ pub const PAYLOAD_CLASSES: [u32; 4] = [96, 320, 1280, PAYLOAD_MAX];
 pub struct PacketHeader {
     /// [`crate::ABI_VERSION`] of the program that wrote the record.
     pub abi: u16,
-    /// [`KIND_PACKET`].
+    /// [`crate::KIND_PACKET`].
     pub kind: u8,
     /// `HOOK_*`: where the packet was seen.
     pub hook: u8,

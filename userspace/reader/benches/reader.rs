@@ -22,7 +22,7 @@ use domain::base::iana::Rcode;
 #[path = "../tests/it/records.rs"]
 mod records;
 
-use records::{CLIENT, Rec, SERVER, query, response};
+use records::{CLIENT, Rec, SERVER, announcement, query, response};
 
 /// A 33-byte query and a response with four addresses.
 fn messages() -> [(&'static str, Vec<u8>); 2] {
@@ -86,7 +86,8 @@ fn lookup(at: u64, id: u16) -> [Vec<u8>; 2] {
     let reply = response(id, &name, Rtype::A, Rcode::NOERROR, &[[192, 0, 2, 1]]);
     let ask = Rec::query(at, query(id, &name, Rtype::A))
         .from(CLIENT, 40000)
-        .to(SERVER, 53);
+        .to(SERVER, 53)
+        .with(|header| header.socket_cookie = 1 + u64::from(id % 10));
     [
         ask.bytes(),
         Rec::response(at + 500, reply)
@@ -124,10 +125,13 @@ fn matching(c: &mut Criterion) {
     group.finish();
 }
 
+/// Of ten sockets of one process.
 fn sinks(c: &mut Criterion) {
-    let records: Vec<Vec<u8>> = (0..1000).flat_map(|id| lookup(u64::from(id), id)).collect();
+    let lookups = (0..1000).flat_map(|id| lookup(u64::from(id), id));
+    let owners = (1..=10).map(|cookie| announcement(0, cookie, 4711, "client"));
+    let records: Vec<Vec<u8>> = owners.chain(lookups).collect();
     let mut group = c.benchmark_group("lookup");
-    group.throughput(Throughput::Elements(records.len() as u64 / 2));
+    group.throughput(Throughput::Elements(1000));
     let mut bench = |name: &str, new: fn() -> Box<dyn Sink>| {
         group.bench_function(name, |b| {
             b.iter_batched_ref(

@@ -7,15 +7,21 @@ mod refusal;
 
 use std::fs::{self, File};
 use std::io;
+use std::mem::{self, offset_of};
 use std::path::{Path, PathBuf};
 
+use aya::maps::ring_buf::RingBufItem;
 use aya::maps::{Map, MapData, MapError, PerCpuArray, RingBuf};
-use dns_trace_event::{ABI_VERSION, MAP_CONTROL, MAP_EVENTS, MAP_STATS, RINGS_DIR, Stats};
+use dns_trace_event::{
+    ABI_VERSION, KIND_OWNER, MAP_CONTROL, MAP_EVENTS, MAP_STATS, OwnerRecord, RINGS_DIR, Stats,
+};
 use doorbell::Doorbell;
 pub use refusal::Remedy;
 use rustix::fs::FlockOperation;
 use thiserror::Error;
 
+/// Where every record says what it is.
+const KIND_AT: usize = offset_of!(OwnerRecord, kind);
 /// First kernel on which a process without CAP_BPF may open a pin (commit c8644cd0efe7).
 const UNPRIVILEGED_SINCE: (u32, u32) = (5, 19);
 
@@ -198,6 +204,9 @@ pub struct Ring {
     /// Records.
     pub events: RingBuf<MapData>,
     doorbell: Doorbell,
+    epoch: u32,
+    /// Whether owners have been announced through this ring.
+    pub announces: bool,
     stats: PerCpuArray<MapData, StatsValue>,
     /// Holds the lock for as long as the ring is open.
     _folder: File,
@@ -227,7 +236,9 @@ impl Ring {
             .map_err(|error| OpenError::map(&path, error))?;
         Ok(Self {
             events,
+            epoch: doorbell.raise_epoch(),
             doorbell,
+            announces: false,
             stats,
             _folder: lock,
         })
@@ -236,6 +247,17 @@ impl Ring {
     /// Stores one of the contract's `READER_*`, before whatever the thread reads next.
     pub fn set_doorbell(&self, reader: u32) {
         self.doorbell.set(reader);
+    }
+
+    /// Takes the next record, and tells whether announcements of owners have been lost by then.
+    #[inline]
+    pub fn take(&mut self) -> Option<(RingBufItem<'_>, bool)> {
+        let record = self.events.next()?;
+        self.announces |= record.get(KIND_AT) == Some(&KIND_OWNER);
+        // After the record has been taken: the program raises the epoch before it commits a packet.
+        let epoch = self.doorbell.epoch();
+        let lost = mem::replace(&mut self.epoch, epoch) != epoch;
+        Some((record, lost))
     }
 
     /// The counters, summed over all CPUs.

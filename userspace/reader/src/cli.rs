@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use crate::confine::Mode;
 use crate::filter::Filter;
 use crate::name::Suffix;
+use crate::process::Which;
 
 mod record;
 
@@ -67,7 +68,7 @@ pub enum Command {
     /// Write packets or messages to a file, or to a collector.
     ///
     /// They are taken as they are seen, before they become lookups. Filters hold for each by itself:
-    /// --min-latency and --failures, which are known when a lookup ends, are refused, and --rcode keeps
+    /// --min-latency, --failures and --process, which are known when a lookup ends, are refused, and --rcode keeps
     /// responses only, since a query has none.
     ///
     /// pcapng has datagrams and TCP segments. A segment is no message: only --client and --server hold
@@ -83,7 +84,8 @@ pub enum Command {
     #[command(
         after_help = EXIT_CODES,
         mut_arg("min_latency", |arg| arg.hide(true)),
-        mut_arg("failures", |arg| arg.hide(true))
+        mut_arg("failures", |arg| arg.hide(true)),
+        mut_arg("process", |arg| arg.hide(true))
     )]
     Record(RecordArgs),
     /// Print completions for a shell.
@@ -202,6 +204,9 @@ pub struct FilterArgs {
     /// Server's address or network.
     #[arg(long, value_name = "ADDRESS", value_parser = net)]
     pub server: Vec<IpNet>,
+    /// Process that asked: a name as `ps -o comm` shows it, or an id.
+    #[arg(long, value_name = "NAME|PID", value_parser = Which::parse)]
+    pub process: Vec<Which>,
     /// Only what failed: timed out, evicted, malformed, or answered with a code other than
     /// NOERROR and NXDOMAIN.
     #[arg(long)]
@@ -219,6 +224,7 @@ impl FilterArgs {
             min_latency_ns: self.min_latency.map(nanoseconds),
             clients: self.client.clone(),
             servers: self.server.clone(),
+            processes: self.process.clone(),
             failures: self.failures,
         }
     }

@@ -125,6 +125,7 @@ impl Begun {
         let Self(session) = self;
         let mut reader = session.reader;
         let mut pipeline = Pipeline::new(session.options, sink).with_tap(tap);
+        pipeline.owners().look_for_programs();
         let (ended, end) = oneshot::channel();
         let (signals, stop, duration) = (session.signals, &session.stop, session.duration);
         let result = thread::scope(|scope| -> anyhow::Result<_> {

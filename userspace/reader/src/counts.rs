@@ -8,13 +8,14 @@ use dns_trace_event::Stats;
 use serde::Serialize;
 
 use crate::encrypted::EncryptedCounts;
+use crate::owners::OwnerCounts;
 use crate::tap::TapCounts;
 use crate::tcp::TcpCounts;
 
 /// What became of what the reader took from the rings.
 ///
 /// ```text
-/// records                   = stale + undecodable + duplicates + encrypted.packets + tcp.segments
+/// records                   = stale + undecodable + duplicates + encrypted.packets + owners.records
 ///                           + udp_messages
 /// udp_messages + tcp.messages
 ///                           = queries + responses + malformed
@@ -38,6 +39,8 @@ pub struct Counts {
     pub duplicates: u64,
     /// Packets of encrypted DNS, and the connections that they are of.
     pub encrypted: EncryptedCounts,
+    /// Which processes sockets belong to.
+    pub owners: OwnerCounts,
     /// TCP segments, and the messages in them.
     pub tcp: TcpCounts,
     /// What a tap took.
@@ -210,6 +213,20 @@ impl Summary {
         )
     }
 
+    /// Who asked; nothing where no owner program tells.
+    fn processes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (owners, lost) = (&self.reader.owners, self.kernel.0.owners_lost);
+        if owners.records == 0 && lost == 0 {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "processes: {} lookups with, {} of local sockets without; {} announcements, {lost} lost; \
+             {} sockets shared, {} forgotten",
+            owners.known, owners.unknown, owners.records, owners.contended, owners.evicted
+        )
+    }
+
     /// Writes one JSON object and a line end.
     ///
     /// # Errors
@@ -273,6 +290,7 @@ impl fmt::Display for Summary {
         self.left_out(f)?;
         self.recorded(f)?;
         self.encrypted(f)?;
+        self.processes(f)?;
         write!(f, "lost:")?;
         for (i, (reason, count)) in self.kernel.lost().into_iter().enumerate() {
             write!(f, "{} {count} {reason}", if i == 0 { "" } else { "," })?;

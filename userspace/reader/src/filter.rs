@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::lookup::{Lookup, Outcome};
 use crate::name::Suffix;
+use crate::process::Which;
 
 /// Conditions on a lookup. Empty lists hold always.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,8 @@ pub struct Filter {
     pub clients: Vec<IpNet>,
     /// The server is in one of these.
     pub servers: Vec<IpNet>,
+    /// The process that asked is known, and is one of these.
+    pub processes: Vec<Which>,
     /// It failed, see [`failed`].
     pub failures: bool,
 }
@@ -37,7 +40,13 @@ impl Filter {
                 .is_none_or(|least| lookup.duration_ns.is_some_and(|duration| duration >= least))
             && within(&self.clients, lookup.client.ip())
             && within(&self.servers, lookup.server.ip())
+            && self.admits_process(lookup)
             && self.admits_message(lookup)
+    }
+
+    fn admits_process(&self, lookup: &Lookup<'_>) -> bool {
+        let is = |process| self.processes.iter().any(|which| which.is(process));
+        self.processes.is_empty() || lookup.process.is_some_and(is)
     }
 
     fn admits_message(&self, lookup: &Lookup<'_>) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! One room after the other, each knowing only those before it:
 //! [`bundle`] opens the maps that the operator handed over, [`ring`] drains them and sleeps,
-//! [`record`] checks a record, [`encrypted`] counts what cannot be read, [`tcp`] puts segments together, [`message`] decodes DNS, [`matcher`] finds the query to a response,
+//! [`record`] checks a record, [`encrypted`] counts what cannot be read, [`tcp`] puts segments together, [`message`] decodes DNS, [`matcher`] finds the query to a response, [`owners`] the [`process`] that asked,
 //! [`lookup`] is what comes of it, [`filter`] and [`sink`] decide what is shown and how ([`unicode`]: which names a terminal may see).
 //! [`tap`] takes packets and messages as they are, on their way, and [`spool`] writes them without making anybody wait.
 //! [`confine`] takes away what the process does not need for it.
@@ -21,7 +21,9 @@ pub mod lookup;
 pub mod matcher;
 pub mod message;
 pub mod name;
+pub mod owners;
 pub mod pipeline;
+pub mod process;
 pub mod record;
 pub mod ring;
 pub mod sink;

@@ -8,6 +8,7 @@ use crate::matcher::{Pending, Question, Tuple};
 use crate::message::edns::Edns;
 use crate::message::fault::{self, Fault};
 use crate::message::{Bit, Decoded, Flags};
+use crate::process::Process;
 use crate::record::{Direction, Hook, Packet, Transport, endpoint};
 
 /// ECS `error.type` of what cannot be read.
@@ -109,6 +110,8 @@ pub struct Lookup<'a> {
     pub retry_of_truncated: bool,
     /// It stands for so many lookups, since one in so many is captured.
     pub sample: u16,
+    /// Process that sent the query, if it was a local one and is known.
+    pub process: Option<&'a Process>,
     /// The message; of [`Outcome::Malformed`] what can be read of it, if anything.
     pub dns: Option<Dns<'a>>,
     /// Where a message of [`Outcome::Malformed`] breaks.
@@ -213,6 +216,7 @@ impl<'a> Lookup<'a> {
             truncated: facts.cut,
             retry_of_truncated: facts.retry,
             sample: facts.sample,
+            process: facts.process.as_deref(),
             dns: Some(Dns {
                 id: tuple.id,
                 opcode: Opcode::from_int(facts.opcode),
@@ -284,6 +288,7 @@ impl<'a> Lookup<'a> {
             truncated: packet.cut,
             retry_of_truncated: false,
             sample: packet.sample,
+            process: None,
             dns: None,
             broken: None,
         }

@@ -3,9 +3,10 @@
 //! length. Time is the kernel's, taken from the records, so that the outcome does not depend on
 //! when the reader got round to reading.
 
-mod order;
+pub(crate) mod order;
 
 use std::hash::{BuildHasher, Hasher};
+use std::rc::Rc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
@@ -13,6 +14,7 @@ use slab::Slab;
 use crate::message::edns::Edns;
 use crate::message::{Bit, Flags};
 use crate::name::StoredName;
+use crate::process::Process;
 use crate::record::{Direction, Hook, Transport};
 use order::Order;
 
@@ -55,7 +57,7 @@ pub struct Question<'a> {
 }
 
 /// What is kept of a query beside tuple and question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Boot time, nanoseconds.
     pub time_ns: u64,
@@ -81,6 +83,10 @@ pub struct Facts {
     pub retry: bool,
     /// It stands for so many lookups.
     pub sample: u16,
+    /// Cookie of the local socket that sent it, 0 if there is none.
+    pub socket_cookie: u64,
+    /// Process that the socket belongs to, as far as known when the query was seen.
+    pub process: Option<Rc<Process>>,
 }
 
 /// A query that waits for its response.

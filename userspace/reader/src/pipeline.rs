@@ -12,7 +12,8 @@ use crate::counts::{Counts, KernelCounts};
 use crate::encrypted::{self, Encrypted};
 use crate::filter::Filter;
 use crate::matcher::Matcher;
-use crate::record::{Direction, Packet, Transport};
+use crate::owners::{OwnerCounts, Owners};
+use crate::record::{Direction, Packet, Record, Transport};
 use crate::sink::Sink;
 use crate::tap::Tap;
 use crate::tcp::Streams;
@@ -61,6 +62,7 @@ impl<'s> Pipeline<'s> {
                 matcher: Matcher::new(options.max_pending, options.timeout_ns),
                 held: Held::new(options.hold_ns),
                 truncated: Truncated::new(),
+                owners: Owners::new(),
                 counts: Counts::default(),
                 output: Output {
                     sink,
@@ -97,6 +99,11 @@ impl<'s> Pipeline<'s> {
                 .map(|tap| tap.counts())
                 .unwrap_or_default(),
             encrypted: self.encrypted.counts(),
+            owners: OwnerCounts {
+                known: self.messages.counts.owners.known,
+                unknown: self.messages.counts.owners.unknown,
+                ..self.messages.owners.counts()
+            },
             ..self.messages.counts
         }
     }
@@ -114,8 +121,13 @@ impl<'s> Pipeline<'s> {
     /// The sink's.
     pub fn record(&mut self, bytes: &[u8], lag_from: Option<u64>) -> io::Result<()> {
         self.messages.counts.records += 1;
-        let packet = match Packet::decode(bytes) {
-            Ok(packet) => packet,
+        let packet = match Record::decode(bytes) {
+            Ok(Record::Packet(packet)) => packet,
+            Ok(Record::Owner(owner)) => {
+                // Also one from before the start: the socket may be in use still.
+                self.messages.owners.announce(&owner);
+                return Ok(());
+            }
             Err(error) => {
                 self.messages.counts.undecodable += 1;
                 tracing::debug!(%error, "record left out");
@@ -151,6 +163,11 @@ impl<'s> Pipeline<'s> {
                 self.streams.segment(&packet, &mut take)
             }
         }
+    }
+
+    /// What is known of sockets and processes.
+    pub const fn owners(&mut self) -> &mut Owners {
+        &mut self.messages.owners
     }
 
     /// Lets time-outs fall due up to a boot time before which all records have been taken in.

@@ -4,9 +4,11 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use dns_trace_event as event;
-use event::PacketHeader;
+use event::{Kind, OwnerRecord, PacketHeader};
 use thiserror::Error;
 use zerocopy::FromBytes;
+
+use crate::process::Comm;
 
 /// Why a record cannot be decoded. The kernel program never writes such a record; one means that
 /// the reader and the program disagree about the contract.
@@ -143,6 +145,68 @@ impl Transport {
     }
 }
 
+/// A record of any kind.
+#[derive(Clone, Copy, Debug)]
+pub enum Record<'a> {
+    /// A packet.
+    Packet(Packet<'a>),
+    /// A socket and its process.
+    Owner(Owner),
+}
+
+impl<'a> Record<'a> {
+    /// Decodes a record.
+    ///
+    /// # Errors
+    /// [`RecordError`] for bytes that no program of this contract writes.
+    #[inline]
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, RecordError> {
+        let [abi @ .., kind] = bytes
+            .first_chunk::<3>()
+            .ok_or(RecordError::Short(bytes.len()))?;
+        let abi = u16::from_ne_bytes(*abi);
+        if abi != event::ABI_VERSION {
+            return Err(RecordError::Abi(abi));
+        }
+        match Kind::from_wire(*kind).ok_or(RecordError::Kind(*kind))? {
+            Kind::Packet => Packet::decode(bytes).map(Self::Packet),
+            Kind::Owner => Owner::decode(bytes).map(Self::Owner),
+        }
+    }
+}
+
+/// A socket and the process that sends through it, as an owner program saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub time_ns: u64,
+    /// Cookie of the socket, as in [`Packet::socket_cookie`].
+    pub socket_cookie: u64,
+    /// Cgroup v2 id of the process.
+    pub cgroup_id: u64,
+    /// Process id, in the initial namespace.
+    pub pid: u32,
+    /// Real user id, likewise.
+    pub uid: u32,
+    /// Name of the process.
+    pub name: Comm,
+}
+
+impl Owner {
+    fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let short = |_| RecordError::Short(bytes.len());
+        let (record, _) = OwnerRecord::read_from_prefix(bytes).map_err(short)?;
+        Ok(Self {
+            time_ns: record.time_ns,
+            socket_cookie: record.socket_cookie,
+            cgroup_id: record.cgroup_id,
+            pid: record.pid,
+            uid: record.uid,
+            name: Comm::new(record.comm),
+        })
+    }
+}
+
 /// One packet, as a capture program saw it.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
@@ -156,6 +220,10 @@ pub struct Packet<'a> {
     pub transport: Transport,
     /// Cookie of the device's network namespace, 0 if unknown.
     pub netns_cookie: u64,
+    /// Cookie of the socket that sent it, 0 if there is none or the hook cannot tell.
+    pub socket_cookie: u64,
+    /// Cgroup v2 id of that socket, 0 likewise.
+    pub cgroup_id: u64,
     /// Index of the device in that namespace.
     pub ifindex: u32,
     /// Source address as in the record: IPv6 or IPv4-mapped.
@@ -220,6 +288,8 @@ impl<'a> Packet<'a> {
                 other => return Err(unknown("l4", other)),
             },
             netns_cookie: header.netns_cookie,
+            socket_cookie: header.socket_cookie,
+            cgroup_id: header.cgroup_id,
             ifindex: header.ifindex,
             source: header.source,
             destination: header.destination,

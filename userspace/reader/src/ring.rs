@@ -236,20 +236,35 @@ impl Reader {
         Ok(Drained::Part)
     }
 
-    /// Reads a batch from each ring; whether there was any record, and whether there may be more.
+    /// Reads a batch from each ring; whether there was any record, and whether there may be more. Of
+    /// several rings, those that announce owners come first.
     fn turn(&mut self, pipeline: &mut Pipeline<'_>, now: u64) -> io::Result<(bool, bool)> {
         let mut first = Some(now);
         let mut more = false;
+        let several = self.rings.len() > 1;
+        if several {
+            self.rings.sort_by_key(|ring| !ring.announces);
+        }
+        let mut announced = true;
         for ring in &mut self.rings {
+            if several && announced && !ring.announces {
+                // Who was stamped before `now` has been announced before.
+                pipeline.owners().read_until(now);
+                announced = false;
+            }
             let mut left = BATCH;
             while left > 0 && !pipeline.is_done() {
-                let Some(record) = ring.events.next() else {
+                let Some((record, lost)) = ring.take() else {
                     break;
                 };
+                if lost {
+                    pipeline.owners().lost();
+                }
                 pipeline.record(&record, first.take())?;
                 left -= 1;
             }
             more |= left == 0;
+            announced &= left > 0;
         }
         Ok((first.is_none(), more))
     }

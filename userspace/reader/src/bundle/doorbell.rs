@@ -19,7 +19,7 @@ pub(super) struct Doorbell {
     control: NonNull<Control>,
 }
 
-// SAFETY: the page belongs to the process, and its one word in use is only accessed atomically.
+// SAFETY: the page belongs to the process, and its words are only accessed atomically.
 unsafe impl Send for Doorbell {}
 
 impl Doorbell {
@@ -42,6 +42,24 @@ impl Doorbell {
         // makes a reference to it but here.
         let word = unsafe { AtomicU32::from_ptr(&raw mut (*self.control.as_ptr()).reader) };
         word.store(reader, Ordering::SeqCst);
+    }
+
+    /// Makes the owner programs announce every socket anew, and gives the new epoch.
+    pub(super) fn raise_epoch(&self) -> u32 {
+        let before = self.epoch_word().fetch_add(1, Ordering::SeqCst);
+        before.wrapping_add(1)
+    }
+
+    /// The epoch now. A program that has lost an announcement has raised it before the packet that
+    /// belongs to it can be taken from the ring.
+    #[inline]
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch_word().load(Ordering::SeqCst)
+    }
+
+    fn epoch_word(&self) -> &AtomicU32 {
+        // SAFETY: the second word of `Control`, likewise.
+        unsafe { AtomicU32::from_ptr(&raw mut (*self.control.as_ptr()).epoch) }
     }
 }
 

@@ -128,11 +128,13 @@ impl FilterArgs {
             min_latency,
             client,
             server,
+            process,
             failures,
         } = self;
         for (given, argument) in [
             (min_latency.is_some(), "--min-latency"),
             (*failures, "--failures"),
+            (!process.is_empty(), "--process"),
         ] {
             if given {
                 return Err(format!(

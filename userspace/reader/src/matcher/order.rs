@@ -13,14 +13,14 @@ struct Link {
 
 /// Slots from the oldest to the newest.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(crate) struct Order {
     links: Vec<Link>,
     oldest: u32,
     newest: u32,
 }
 
 impl Order {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             links: Vec::new(),
             oldest: NIL,
@@ -28,8 +28,16 @@ impl Order {
         }
     }
 
+    /// Room for that many slots from the start.
+    pub(crate) fn with_capacity(slots: usize) -> Self {
+        Self {
+            links: Vec::with_capacity(slots),
+            ..Self::new()
+        }
+    }
+
     /// The slot that came first.
-    pub(super) const fn oldest(&self) -> Option<u32> {
+    pub(crate) const fn oldest(&self) -> Option<u32> {
         if self.oldest == NIL {
             None
         } else {
@@ -38,7 +46,7 @@ impl Order {
     }
 
     /// Takes in a slot that is not in the list. Slots are dense: below the most there ever were.
-    pub(super) fn push(&mut self, slot: u32) {
+    pub(crate) fn push(&mut self, slot: u32) {
         let link = Link {
             older: self.newest,
             newer: NIL,
@@ -55,7 +63,7 @@ impl Order {
     }
 
     /// Takes out a slot that is in the list.
-    pub(super) fn remove(&mut self, slot: u32) {
+    pub(crate) fn remove(&mut self, slot: u32) {
         let Some(&Link { older, newer }) = self.links.get(slot as usize) else {
             return;
         };

@@ -8,10 +8,11 @@ use crate::clock::WallClock;
 use crate::counts::Counts;
 use crate::filter::Filter;
 use crate::lookup::{Lookup, Outcome, PORT_LLMNR, PORT_MDNS};
-use crate::matcher::{Facts, Matcher, Queried, Tuple};
+use crate::matcher::{Facts, Matcher, Pending, Queried, Tuple};
 use crate::message::Decoded;
 use crate::name::WireName;
-use crate::record::{Packet, Select, Transport};
+use crate::owners::Owners;
+use crate::record::{Direction, Packet, Select, Transport};
 use crate::sink::Sink;
 use crate::tap::Tap;
 use crate::tcp::Transfer;
@@ -24,6 +25,7 @@ pub(super) struct Messages<'s> {
     pub(super) matcher: Matcher,
     pub(super) held: Held,
     pub(super) truncated: Truncated,
+    pub(super) owners: Owners,
     pub(super) counts: Counts,
     pub(super) output: Output<'s>,
     pub(super) tap: Option<&'s mut dyn Tap>,
@@ -33,8 +35,7 @@ impl Messages<'_> {
     /// Time-outs only: what is held may not be let go while other rings have not been read so far.
     pub(super) fn expire(&mut self, now_ns: u64) -> io::Result<()> {
         while let Some(pending) = self.matcher.expire(now_ns) {
-            let outcome = unanswered(&pending.tuple, Outcome::Timeout);
-            self.show(&Lookup::unanswered(&pending, outcome))?;
+            self.unanswered(pending, Outcome::Timeout)?;
         }
         Ok(())
     }
@@ -75,9 +76,13 @@ impl Messages<'_> {
         self.counts.queries += 1;
         self.counts.scaled.queries += u64::from(packet.sample);
         let tuple = tuple(packet, message.id(), false);
+        let cookie = sender(packet);
+        let process = self.owners.query(cookie, packet.time_ns);
         if is_mdns_peer(packet) {
             // Answered to everybody, without question and without id (RFC 6762, section 6).
-            let lookup = Lookup::alone(packet, &tuple, message, Outcome::Multicast);
+            let mut lookup = Lookup::alone(packet, &tuple, message, Outcome::Multicast);
+            lookup.process = process.as_deref();
+            self.count_owner(cookie, lookup.process.is_some());
             return self.show(&lookup);
         }
         self.expire(packet.time_ns)?;
@@ -96,6 +101,8 @@ impl Messages<'_> {
             opcode: message.opcode().to_int(),
             cut: packet.cut,
             sample: packet.sample,
+            socket_cookie: cookie,
+            process,
             retry: packet.transport == Transport::Tcp
                 && self.truncated.take(&tuple, &question, packet.time_ns),
         };
@@ -105,10 +112,7 @@ impl Messages<'_> {
                 self.counts.retransmissions += 1;
                 return Ok(());
             }
-            Queried::Evicted(pending) => {
-                let outcome = unanswered(&pending.tuple, Outcome::Evicted);
-                self.show(&Lookup::unanswered(&pending, outcome))?;
-            }
+            Queried::Evicted(pending) => self.unanswered(*pending, Outcome::Evicted)?,
         }
         match self.held.take(&tuple, &question, packet.time_ns) {
             Some(record) => self.released(&record),
@@ -155,6 +159,7 @@ impl Messages<'_> {
         let Some(pending) = self.matcher.response(&tuple, question) else {
             return Ok(false);
         };
+        let pending = self.owned(pending);
         if packet.transport == Transport::Udp && message.is_truncated() {
             self.truncated.note(&pending, packet.time_ns);
         }
@@ -180,6 +185,33 @@ impl Messages<'_> {
                 self.show(&Lookup::alone(&packet, &tuple, &message, orphaned(&packet)))
             }
             Err(_) => Ok(()),
+        }
+    }
+
+    /// Shows the lookup of a query that nobody answered. With a query to a group that is no error.
+    fn unanswered(&mut self, pending: Pending, outcome: Outcome) -> io::Result<()> {
+        let pending = self.owned(pending);
+        let group = pending.tuple.server == [0; 16];
+        let outcome = if group { Outcome::Multicast } else { outcome };
+        self.show(&Lookup::unanswered(&pending, outcome))
+    }
+
+    /// A query whose lookup ends: its process may have been announced since, by another ring.
+    fn owned(&mut self, mut pending: Pending) -> Pending {
+        let facts = &mut pending.facts;
+        if facts.process.is_none() {
+            facts.process = self.owners.of_query(facts.socket_cookie, facts.time_ns);
+        }
+        self.count_owner(facts.socket_cookie, facts.process.is_some());
+        pending
+    }
+
+    const fn count_owner(&mut self, cookie: u64, known: bool) {
+        let counts = &mut self.counts.owners;
+        match (cookie, known) {
+            (0, _) => {}
+            (_, true) => counts.known += 1,
+            (_, false) => counts.unknown += 1,
         }
     }
 
@@ -268,12 +300,12 @@ const fn is_mdns_peer(packet: &Packet<'_>) -> bool {
     packet.source_port == PORT_MDNS && packet.destination_port == PORT_MDNS
 }
 
-/// A query to a group that nobody answers is no error.
-fn unanswered(tuple: &Tuple, outcome: Outcome) -> Outcome {
-    if tuple.server == [0; 16] {
-        Outcome::Multicast
-    } else {
-        outcome
+/// Cookie of the socket that sent a packet, 0 where that is not for certain: what comes in may have been
+/// given a socket on its way, that of its receiver (`bpf_sk_assign`).
+const fn sender(packet: &Packet<'_>) -> u64 {
+    match packet.direction {
+        Direction::Egress => packet.socket_cookie,
+        Direction::Ingress => 0,
     }
 }
 

@@ -17,17 +17,69 @@ use crate::message::edns::Edns;
 use crate::name::Presented;
 use crate::unicode;
 
-/// Widths of the columns before the name; addresses longer than theirs push the rest.
+/// Widths of the columns before the name; addresses and processes longer than theirs push the rest.
 const TIME: usize = 12;
+const PROCESS: usize = 20;
 const ENDPOINT: usize = 21;
+/// On a narrow terminal: the name of the process, or where it is not known the client's address.
+const WHO: usize = 16;
 const PROTO: usize = 5;
 const TYPE: usize = 6;
 const RCODE: usize = 9;
 const LATENCY: usize = 9;
-const FIXED: usize = TIME + 2 * ENDPOINT + PROTO + TYPE + RCODE + LATENCY + 8;
-/// Least widths of name and answers; on a narrower terminal lines wrap.
+const FIXED: usize = TIME + PROCESS + 2 * ENDPOINT + PROTO + TYPE + RCODE + LATENCY + 9;
+const FIXED_NARROW: usize = TIME + WHO + TYPE + RCODE + LATENCY + 6;
+/// Least widths of name and answers; on a terminal of less than 78 columns lines wrap.
 const NAME_MIN: usize = 20;
 const ANSWERS_MIN: usize = 16;
+const _: () = assert!(FIXED_NARROW + NAME_MIN <= 80);
+
+/// Which columns there are, and the widths of those that have what is left.
+#[derive(Clone, Copy, Debug)]
+struct Columns {
+    /// All of them.
+    wide: bool,
+    server: bool,
+    name: usize,
+    /// 0 for none.
+    answers: usize,
+}
+
+impl Columns {
+    fn new(width: Option<usize>) -> Self {
+        let all = |name, answers| Self {
+            wide: true,
+            server: true,
+            name,
+            answers,
+        };
+        let Some(width) = width else {
+            return all(NAME_MIN * 2, usize::MAX);
+        };
+        if let Some(rest) = width.checked_sub(FIXED)
+            && rest > NAME_MIN + ANSWERS_MIN
+        {
+            return all(rest / 2, rest - rest / 2 - 1);
+        }
+        let mut rest = width.saturating_sub(FIXED_NARROW);
+        let server = rest >= ENDPOINT + 1 + NAME_MIN + ANSWERS_MIN + 2;
+        if server {
+            rest -= ENDPOINT + 1;
+        }
+        let answers = rest >= NAME_MIN + ANSWERS_MIN + 2;
+        let name = if answers {
+            rest / 2
+        } else {
+            rest.max(NAME_MIN)
+        };
+        Self {
+            wide: false,
+            server,
+            name,
+            answers: if answers { rest - name - 2 } else { 0 },
+        }
+    }
+}
 
 /// Looks of the table.
 #[derive(Clone, Debug)]
@@ -45,8 +97,7 @@ pub struct Look {
 pub struct TableSink<W: Write> {
     writer: io::BufWriter<W>,
     look: Look,
-    name_width: usize,
-    answers_width: usize,
+    columns: Columns,
     cell: String,
     heading: bool,
     idna: bool,
@@ -55,19 +106,10 @@ pub struct TableSink<W: Write> {
 impl<W: Write> TableSink<W> {
     /// A table into a writer.
     pub fn new(writer: W, look: Look) -> Self {
-        let (name_width, answers_width) = match look.width {
-            Some(width) => {
-                let rest = width.saturating_sub(FIXED);
-                let name = (rest / 2).max(NAME_MIN);
-                (name, rest.saturating_sub(name).max(ANSWERS_MIN))
-            }
-            None => (NAME_MIN * 2, usize::MAX),
-        };
         Self {
             writer: io::BufWriter::new(writer),
+            columns: Columns::new(look.width),
             look,
-            name_width,
-            answers_width,
             cell: String::new(),
             heading: false,
             idna: false,
@@ -83,12 +125,35 @@ impl<W: Write> TableSink<W> {
 
     fn head(&mut self) -> io::Result<()> {
         let bold = self.style(Style::new().bold());
-        let name = self.name_width;
-        writeln!(
+        let Columns {
+            wide,
+            server,
+            name,
+            answers,
+        } = self.columns;
+        write!(self.writer, "{bold}{:TIME$} ", "TIME")?;
+        if wide {
+            write!(
+                self.writer,
+                "{:PROCESS$} {:ENDPOINT$} ",
+                "PROCESS", "CLIENT"
+            )?;
+        } else {
+            write!(self.writer, "{:WHO$} ", "PROCESS")?;
+        }
+        if server {
+            write!(self.writer, "{:ENDPOINT$} ", "SERVER")?;
+        }
+        if wide {
+            write!(self.writer, "{:PROTO$} ", "PROTO")?;
+        }
+        write!(
             self.writer,
-            "{bold}{:TIME$} {:ENDPOINT$} {:ENDPOINT$} {:PROTO$} {:TYPE$} {:name$} {:RCODE$} {:>LATENCY$} ANSWERS{bold:#}",
-            "TIME", "CLIENT", "SERVER", "PROTO", "TYPE", "NAME", "RCODE", "LATENCY"
-        )
+            "{:TYPE$} {:name$} {:RCODE$} {:>LATENCY$}",
+            "TYPE", "NAME", "RCODE", "LATENCY"
+        )?;
+        let answers = if answers > 0 { " ANSWERS" } else { "" };
+        writeln!(self.writer, "{answers}{bold:#}")
     }
 
     fn style(&self, style: Style) -> Style {
@@ -127,25 +192,25 @@ impl<W: Write> TableSink<W> {
         let offset = self.look.zone.to_offset(time);
         let time = offset.to_datetime(time).time();
         self.cell(TIME, TIME, format_args!("{time:.3}"))?;
-        let full = self.look.width.map_or(usize::MAX, |_| 47);
-        self.cell(ENDPOINT, full, lookup.client)?;
-        self.cell(ENDPOINT, full, lookup.server)?;
-        self.cell(PROTO, PROTO, lookup.transport.name())?;
+        self.ends(lookup)?;
         let dns = lookup.dns.as_ref();
         match dns.and_then(|dns| dns.qtype()) {
             Some(qtype) => self.cell(TYPE, 10, qtype)?,
             None => self.cell(TYPE, TYPE, "-")?,
         }
         let name = dns.map_or(&[][..], |dns| dns.question.name);
-        let most = self.look.width.map_or(usize::MAX, |_| self.name_width);
-        self.cell(self.name_width, most, Presented(name))?;
+        let width = self.columns.name;
+        let most = self.look.width.map_or(usize::MAX, |_| width);
+        self.cell(width, most, Presented(name))?;
         self.outcome(lookup)?;
         match lookup.duration_ns {
             Some(duration) => self.cell(LATENCY, LATENCY, Latency(duration))?,
             None => self.cell(LATENCY, LATENCY, "")?,
         }
-        let taken = self.unicode(name)?;
-        self.cell(0, self.answers_width - taken, AnswerList(lookup))?;
+        if self.columns.answers > 0 {
+            let taken = self.unicode(name)?;
+            self.cell(0, self.columns.answers - taken, AnswerList(lookup))?;
+        }
         writeln!(self.writer)
     }
 
@@ -160,10 +225,39 @@ impl<W: Write> TableSink<W> {
         };
         // In brackets, and a space.
         let columns = unicode::columns(&unicode).map(|columns| columns + 3);
-        match columns.filter(|columns| columns + ANSWERS_MIN <= self.answers_width) {
+        match columns.filter(|columns| columns + ANSWERS_MIN <= self.columns.answers) {
             Some(columns) => write!(self.writer, "[{unicode}] ").map(|()| columns),
             None => Ok(0),
         }
+    }
+
+    /// Who asks whom.
+    fn ends(&mut self, lookup: &Lookup<'_>) -> io::Result<()> {
+        let Columns { wide, server, .. } = self.columns;
+        let endpoint = match (wide, self.look.width) {
+            (false, _) => ENDPOINT,
+            (true, Some(_)) => 47,
+            (true, None) => usize::MAX,
+        };
+        match lookup.process {
+            Some(process) if wide => {
+                let (name, pid) = (process.name, process.pid);
+                self.cell(PROCESS, 4 * PROCESS, format_args!("{name}/{pid}"))?;
+            }
+            Some(process) => self.cell(WHO, WHO, process.name)?,
+            None if wide => self.cell(PROCESS, PROCESS, "")?,
+            None => self.cell(WHO, WHO, lookup.client.ip())?,
+        }
+        if wide {
+            self.cell(ENDPOINT, endpoint, lookup.client)?;
+        }
+        if server {
+            self.cell(ENDPOINT, endpoint, lookup.server)?;
+        }
+        if wide {
+            self.cell(PROTO, PROTO, lookup.transport.name())?;
+        }
+        Ok(())
     }
 
     fn outcome(&mut self, lookup: &Lookup<'_>) -> io::Result<()> {

@@ -11,8 +11,8 @@ use domain::base::Rtype;
 use domain::base::iana::Rcode;
 use jiff::tz::TimeZone;
 
-use crate::memory::{options, run};
-use crate::records::{Rec, query, response};
+use crate::memory::{options, run, run_bytes};
+use crate::records::{Rec, announcement, query, response};
 use crate::streams::{Segment as _, framed};
 
 /// 2026-01-02T03:04:05Z as boot time zero would have it; the wall clock is replaced afterwards.
@@ -97,6 +97,93 @@ fn summary() {
     records.push(Rec::query(9_800_000, vec![1, 2, 3]).segment(9000, TCP_RST | TCP_ACK));
     records.push(Rec::query(9_900_000, vec![1, 2, 3]).segment(9000, TCP_ACK));
     let (_, reader) = run(options(), &records, 10_000_000);
+    let summary = Summary {
+        reader,
+        kernel: KernelCounts::default(),
+        seconds: 1.25,
+    };
+    insta::assert_snapshot!(summary.to_string());
+}
+
+/// Announcements of a hostile process and of a harmless one, and their lookups.
+fn asked() -> Vec<Vec<u8>> {
+    let ask = |id, cookie| {
+        Rec::query(2_000_000, query(id, "www.example.com", Rtype::A))
+            .with(|header| header.socket_cookie = cookie)
+            .bytes()
+    };
+    let reply = |id| {
+        let reply = response(
+            id,
+            "www.example.com",
+            Rtype::A,
+            Rcode::NOERROR,
+            &[[192, 0, 2, 1]],
+        );
+        Rec::response(2_500_000, reply).bytes()
+    };
+    vec![
+        announcement(1, 5, 4711, "\u{1b}[2J\\\"\n"),
+        announcement(1, 6, 4_194_304, "systemd-resolve"),
+        ask(1, 5),
+        ask(2, 6),
+        ask(3, 0),
+        reply(1),
+        reply(2),
+        reply(3),
+    ]
+}
+
+fn asked_lines(sink: &mut dyn Sink) {
+    let mut pipeline = Pipeline::new(options(), sink);
+    pipeline.set_clock(dns_trace::clock::WallClock::with_offset(
+        1_767_323_045_000_000_000,
+    ));
+    for record in asked() {
+        pipeline.record(&record, None).unwrap();
+    }
+    pipeline.finish().unwrap();
+}
+
+#[test]
+fn json_lines_with_processes() {
+    let mut out = Vec::new();
+    let mut sink = JsonSink::new(&mut out, Interfaces::fixed(&[(2, "eth0")]));
+    asked_lines(&mut sink);
+    drop(sink);
+    let text = String::from_utf8(out).unwrap();
+    for line in text.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn tables_with_processes() {
+    let mut all = String::new();
+    for width in [None, Some(160), Some(120), Some(100), Some(80)] {
+        let mut out = Vec::new();
+        let look = Look {
+            width,
+            colour: false,
+            zone: TimeZone::UTC,
+        };
+        let mut sink = TableSink::new(&mut out, look);
+        asked_lines(&mut sink);
+        drop(sink);
+        let text = String::from_utf8(out).unwrap();
+        for line in text.lines() {
+            let fits = line.chars().count() <= width.unwrap_or(usize::MAX);
+            assert!(fits, "{width:?}: {line:?}");
+        }
+        all.push_str(&text);
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn summary_with_processes() {
+    let (_, reader) = run_bytes(options(), &asked(), 10_000_000);
     let summary = Summary {
         reader,
         kernel: KernelCounts::default(),

@@ -14,6 +14,7 @@ mod libraries;
 mod memory;
 mod messages;
 mod model;
+mod owners;
 mod pipeline;
 mod rdata;
 mod recording;

@@ -20,6 +20,8 @@ pub(crate) struct Seen {
     pub(crate) error: Option<&'static str>,
     pub(crate) truncated: bool,
     pub(crate) retry: bool,
+    /// `name/pid`.
+    pub(crate) process: Option<String>,
 }
 
 /// A sink that remembers.
@@ -37,6 +39,7 @@ impl Sink for Memory {
             error: lookup.error(),
             truncated: lookup.truncated,
             retry: lookup.retry_of_truncated,
+            process: lookup.process.map(|p| format!("{}/{}", p.name, p.pid)),
         });
         Ok(())
     }
@@ -60,10 +63,16 @@ pub(crate) fn options() -> Options {
 
 /// Runs records through a pipeline, lets `now_ns` pass and ends it.
 pub(crate) fn run(options: Options, records: &[Rec], now_ns: u64) -> (Vec<Seen>, Counts) {
+    let records: Vec<Vec<u8>> = records.iter().map(Rec::bytes).collect();
+    run_bytes(options, &records, now_ns)
+}
+
+/// Likewise, records of any kind.
+pub(crate) fn run_bytes(options: Options, records: &[Vec<u8>], now_ns: u64) -> (Vec<Seen>, Counts) {
     let mut memory = Memory::default();
     let mut pipeline = Pipeline::new(options, &mut memory);
     for record in records {
-        pipeline.record(&record.bytes(), None).unwrap();
+        pipeline.record(record, None).unwrap();
     }
     pipeline.advance(now_ns).unwrap();
     pipeline.finish().unwrap();
@@ -75,7 +84,7 @@ pub(crate) fn run(options: Options, records: &[Rec], now_ns: u64) -> (Vec<Seen>,
 /// The sums that the documentation of [`Counts`] promises.
 pub(crate) fn add_up(c: &Counts) {
     let left_out = c.stale + c.undecodable + c.duplicates + c.encrypted.packets;
-    let taken = left_out + c.tcp.segments + c.udp_messages;
+    let taken = left_out + c.owners.records + c.tcp.segments + c.udp_messages;
     assert_eq!(c.records, taken, "{c:?}");
     let messages = c.udp_messages + c.tcp.messages;
     assert_eq!(messages, c.queries + c.responses + c.malformed, "{c:?}");

@@ -139,6 +139,8 @@ fn real(matcher: &mut Matcher, now: u64, step: &Step, events: &mut Vec<Event>) {
                 cut: false,
                 retry: false,
                 sample: 1,
+                socket_cookie: 0,
+                process: None,
             };
             let name = wire(name);
             let question = Question {

@@ -104,6 +104,25 @@ impl Rec {
     }
 }
 
+/// An announcement of the owner of a socket, as it stands in the ring.
+pub(crate) fn announcement(time_ns: u64, socket_cookie: u64, pid: u32, name: &str) -> Vec<u8> {
+    let mut comm = [0; event::COMM_LEN];
+    comm[..name.len()].copy_from_slice(name.as_bytes());
+    let record = event::OwnerRecord {
+        abi: event::ABI_VERSION,
+        kind: event::KIND_OWNER,
+        padding: 0,
+        pid,
+        time_ns,
+        socket_cookie,
+        cgroup_id: 1,
+        tid: pid,
+        uid: 1000,
+        comm,
+    };
+    record.as_bytes().to_vec()
+}
+
 /// A query message with the RD bit.
 pub(crate) fn query(id: u16, name: &str, qtype: Rtype) -> Vec<u8> {
     let mut builder = MessageBuilder::new_vec();

@@ -10,6 +10,7 @@ use super::own;
 use crate::lookup::{Dns, Lookup, Protocol};
 use crate::message::Decoded;
 use crate::name::{Presented, PresentedParsed};
+use crate::process::{Process, write_escaped};
 use crate::record::Direction;
 use crate::sink::rdata::{Data, resolved_ip};
 
@@ -46,6 +47,9 @@ pub(super) fn write(
     } else {
         r#"","type":"ipv6"},"#
     });
+    if let Some(asker) = lookup.process {
+        process(out, asker);
+    }
     observer(out, lookup.direction, lookup.ifindex, interface);
     if let Some(kind) = lookup.error() {
         out.raw(r#""error":{"type":""#);
@@ -154,6 +158,20 @@ fn endpoint(out: &mut Out, endpoint: SocketAddr) {
     out.raw(r#"","port":"#);
     out.number(endpoint.port());
     out.raw("}");
+}
+
+fn process(out: &mut Out, process: &Process) {
+    out.raw(r#""process":{"pid":"#);
+    out.number(process.pid);
+    out.raw(r#","name":""#);
+    out.text(|text| write_escaped(text, process.name.as_bytes()));
+    if let Some(executable) = &process.executable {
+        out.raw(r#"","executable":""#);
+        out.text(|text| text.write_str(executable));
+    }
+    out.raw(r#""},"user":{"id":""#);
+    out.number(process.uid);
+    out.raw(r#""},"#);
 }
 
 /// Where it was seen, and a comma.
