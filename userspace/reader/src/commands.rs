@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use dns_trace_event::Stats;
 use tokio::sync::oneshot;
 
+use crate::cgroups::Cgroups;
 use crate::cli::{CommonArgs, nanoseconds};
 use crate::clock::boot_now;
 use crate::confine::{self, Mode, Needs};
@@ -52,6 +53,7 @@ impl Session {
         let summary_file = args.summary_file.as_deref();
         let summary_file = summary_file.map(SummaryFile::open).transpose()?;
         let signals = Signals::catch()?;
+        // Before the rings, so that what comes out of them finds the cgroups there.
         let rings = crate::bundle::open(&args.root, &args.instance)?;
         let several = rings.len() > 1;
         let stop = Stop::new().context("cannot create an eventfd")?;
@@ -99,12 +101,20 @@ impl Session {
         }
         let (number, instance) = (self.reader.rings(), &self.instance);
         eprintln!("dns-trace: reading {number} ring(s) of instance {instance}");
-        Ok(Begun(self))
+        // Its thread is bound by what was just given up.
+        let cgroups = Cgroups::watch();
+        Ok(Begun {
+            session: self,
+            cgroups,
+        })
     }
 }
 
 /// A session whose process has given up what it does not need.
-pub(crate) struct Begun(Session);
+pub(crate) struct Begun {
+    session: Session,
+    cgroups: Cgroups,
+}
 
 impl Begun {
     /// Reads until a signal, the end of the duration or of the count, or until nobody reads the
@@ -122,10 +132,11 @@ impl Begun {
         tap: Option<&'s mut dyn Tap>,
         ticker: &mut dyn Ticker,
     ) -> anyhow::Result<()> {
-        let Self(session) = self;
+        let Self { session, cgroups } = self;
         let mut reader = session.reader;
         let mut pipeline = Pipeline::new(session.options, sink).with_tap(tap);
         pipeline.owners().look_for_programs();
+        pipeline.owners().look_for_containers(cgroups);
         let (ended, end) = oneshot::channel();
         let (signals, stop, duration) = (session.signals, &session.stop, session.duration);
         let result = thread::scope(|scope| -> anyhow::Result<_> {

@@ -46,9 +46,9 @@ impl Needs {
     #[must_use]
     pub fn reading(bundle: &Path) -> Self {
         let bundle = Self::default().reads(bundle);
-        // Which CPUs may have a value in a map, and who reads a ring that is taken.
+        // Which CPUs may have a value in a map, whose processes and containers ask.
         let bundle = bundle.reads("/sys/devices/system/cpu/possible");
-        bundle.reads("/proc/locks")
+        bundle.reads("/proc").reads("/sys/fs/cgroup")
     }
 
     /// Opens a file, or files below a folder, for reading. What does not exist is left out.

@@ -2,17 +2,20 @@
 //!
 //! One room after the other, each knowing only those before it:
 //! [`bundle`] opens the maps that the operator handed over, [`ring`] drains them and sleeps,
-//! [`record`] checks a record, [`encrypted`] counts what cannot be read, [`tcp`] puts segments together, [`message`] decodes DNS, [`matcher`] finds the query to a response, [`owners`] the [`process`] that asked,
+//! [`record`] checks a record, [`encrypted`] counts what cannot be read, [`tcp`] puts segments together, [`message`] decodes DNS, [`matcher`] finds the query to a response, [`owners`] the [`process`] that asked and
+//! [`cgroups`] the [`container`] it is in,
 //! [`lookup`] is what comes of it, [`filter`] and [`sink`] decide what is shown and how ([`unicode`]: which names a terminal may see).
 //! [`tap`] takes packets and messages as they are, on their way, and [`spool`] writes them without making anybody wait.
 //! [`confine`] takes away what the process does not need for it.
 //! [`pipeline`] ties them together; [`cli`] and [`commands`] are the command line.
 
 pub mod bundle;
+pub mod cgroups;
 pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod confine;
+pub mod container;
 pub mod counts;
 pub mod encrypted;
 pub mod filter;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use domain::base::iana::{Class, Opcode, OptRcode, Rtype};
 
+use crate::container::Place;
 use crate::matcher::{Pending, Question, Tuple};
 use crate::message::edns::Edns;
 use crate::message::fault::{self, Fault};
@@ -112,6 +113,8 @@ pub struct Lookup<'a> {
     pub sample: u16,
     /// Process that sent the query, if it was a local one and is known.
     pub process: Option<&'a Process>,
+    /// Container or unit that it is in, or that its socket was made in.
+    pub place: Option<&'a Place>,
     /// The message; of [`Outcome::Malformed`] what can be read of it, if anything.
     pub dns: Option<Dns<'a>>,
     /// Where a message of [`Outcome::Malformed`] breaks.
@@ -217,6 +220,7 @@ impl<'a> Lookup<'a> {
             retry_of_truncated: facts.retry,
             sample: facts.sample,
             process: facts.process.as_deref(),
+            place: facts.place.as_deref(),
             dns: Some(Dns {
                 id: tuple.id,
                 opcode: Opcode::from_int(facts.opcode),
@@ -289,6 +293,7 @@ impl<'a> Lookup<'a> {
             retry_of_truncated: false,
             sample: packet.sample,
             process: None,
+            place: None,
             dns: None,
             broken: None,
         }

@@ -7,10 +7,12 @@ pub(crate) mod order;
 
 use std::hash::{BuildHasher, Hasher};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
 
+use crate::container::Place;
 use crate::message::edns::Edns;
 use crate::message::{Bit, Flags};
 use crate::name::StoredName;
@@ -87,6 +89,8 @@ pub struct Facts {
     pub socket_cookie: u64,
     /// Process that the socket belongs to, as far as known when the query was seen.
     pub process: Option<Rc<Process>>,
+    /// Container or unit that the process, or else the socket, is in.
+    pub place: Option<Arc<Place>>,
 }
 
 /// A query that waits for its response.

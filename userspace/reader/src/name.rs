@@ -9,7 +9,7 @@ use domain::base::name::{ParsedName, ToLabelIter, ToName};
 /// Longest name (RFC 1035, section 2.3.4), octets with the root label.
 pub const NAME_MAX: usize = 255;
 /// Longest name that a [`StoredName`] keeps without a box.
-const INLINE: usize = 101;
+const INLINE: usize = 85;
 
 /// A name on the stack.
 #[derive(Clone)]
@@ -77,7 +77,7 @@ impl fmt::Debug for WireName {
 /// where a short name leaves room for all of them, which costs nothing.
 #[derive(Clone, Debug)]
 pub enum StoredName {
-    /// Up to 101 octets.
+    /// Up to 85 octets.
     Inline {
         /// Octets of the name.
         len: u8,
@@ -135,7 +135,7 @@ impl StoredName {
     }
 }
 
-const _: () = assert!(size_of::<StoredName>() == 104);
+const _: () = assert!(size_of::<StoredName>() == 88);
 
 /// Shows wire bytes in presentation format without trailing dot; what is not printable as `\DDD`
 /// (RFC 1035, section 5.1), nothing for no name.
@@ -307,11 +307,11 @@ mod tests {
         assert_eq!(StoredName::new(&name, b"more").as_slice(), name);
         assert_eq!(StoredName::new(&name, b"more").more(), b"");
         assert!(matches!(
-            StoredName::new(&name[..102], b""),
+            StoredName::new(&name[..INLINE + 1], b""),
             StoredName::Boxed(_)
         ));
         assert!(matches!(
-            StoredName::new(&name[..101], b""),
+            StoredName::new(&name[..INLINE], b""),
             StoredName::Inline { .. }
         ));
     }

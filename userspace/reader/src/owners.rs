@@ -13,12 +13,15 @@ use std::hash::BuildHasher;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use dns_trace_event::OWNERS_MAX;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::Serialize;
 use slab::Slab;
 
+use crate::cgroups::Cgroups;
+use crate::container::Place;
 use crate::matcher::order::Order;
 use crate::process::{Process, write_escaped};
 use crate::record::Owner;
@@ -55,6 +58,7 @@ pub struct Owners {
     /// From the one used longest ago.
     order: Order,
     processes: Processes,
+    cgroups: Cgroups,
     losses: u32,
     read_until_ns: u64,
     counts: OwnerCounts,
@@ -70,6 +74,7 @@ impl Owners {
             hasher: DefaultHashBuilder::default(),
             order: Order::with_capacity(MAX),
             processes: Processes::new(),
+            cgroups: Cgroups::default(),
             losses: 0,
             read_until_ns: u64::MAX,
             counts: OwnerCounts::default(),
@@ -85,6 +90,21 @@ impl Owners {
     /// Also looks for the programs of processes in procfs, from now on.
     pub fn look_for_programs(&mut self) {
         self.processes.look_for_programs();
+    }
+
+    /// Also tells containers and units, from now on.
+    pub fn look_for_containers(&mut self, cgroups: Cgroups) {
+        self.cgroups = cgroups;
+    }
+
+    /// Where a process is; without one, where the socket with this cgroup id was made.
+    #[inline]
+    pub fn place(&mut self, process: Option<&Process>, cgroup_id: u64) -> Option<Arc<Place>> {
+        let id = process.map_or(0, |process| process.cgroup_id);
+        match if id == 0 { cgroup_id } else { id } {
+            0 => None,
+            id => self.cgroups.place(id).cloned(),
+        }
     }
 
     /// Takes in an announcement.

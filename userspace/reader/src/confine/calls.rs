@@ -24,7 +24,8 @@ const ALWAYS: &[c_long] = &[
     libc::SYS_getsockopt, libc::SYS_setsockopt, libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_shutdown,
     // Looking at files; what may be opened is for `openat` and Landlock.
     libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx, libc::SYS_getdents64, libc::SYS_readlinkat,
-    libc::SYS_faccessat, libc::SYS_faccessat2,
+    libc::SYS_faccessat, libc::SYS_faccessat2, libc::SYS_inotify_init1, libc::SYS_inotify_add_watch,
+    libc::SYS_inotify_rm_watch,
     // Memory.
     libc::SYS_brk, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise,
     // Waiting.

@@ -30,9 +30,13 @@ impl Procfs {
     /// `None` where process ids mean something else to this process.
     pub(super) fn new() -> Option<Self> {
         let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
-        let ticks = rustix::param::clock_ticks_per_second();
-        (namespace == Path::new(INITIAL)).then(|| Self {
-            ns_per_tick: 1_000_000_000 / ticks.max(1),
+        if namespace != Path::new(INITIAL) {
+            return None;
+        }
+        // SAFETY: a question without pointers.
+        let ticks = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok()?;
+        Some(Self {
+            ns_per_tick: 1_000_000_000_u64.checked_div(ticks)?,
         })
     }
 

@@ -78,10 +78,13 @@ impl Messages<'_> {
         let tuple = tuple(packet, message.id(), false);
         let cookie = sender(packet);
         let process = self.owners.query(cookie, packet.time_ns);
+        let cgroup_id = if cookie == 0 { 0 } else { packet.cgroup_id };
+        let place = self.owners.place(process.as_deref(), cgroup_id);
         if is_mdns_peer(packet) {
             // Answered to everybody, without question and without id (RFC 6762, section 6).
             let mut lookup = Lookup::alone(packet, &tuple, message, Outcome::Multicast);
             lookup.process = process.as_deref();
+            lookup.place = place.as_deref();
             self.count_owner(cookie, lookup.process.is_some());
             return self.show(&lookup);
         }
@@ -103,6 +106,7 @@ impl Messages<'_> {
             sample: packet.sample,
             socket_cookie: cookie,
             process,
+            place,
             retry: packet.transport == Transport::Tcp
                 && self.truncated.take(&tuple, &question, packet.time_ns),
         };
@@ -201,6 +205,9 @@ impl Messages<'_> {
         let facts = &mut pending.facts;
         if facts.process.is_none() {
             facts.process = self.owners.of_query(facts.socket_cookie, facts.time_ns);
+        }
+        if facts.place.is_none() {
+            facts.place = self.owners.place(facts.process.as_deref(), 0);
         }
         self.count_owner(facts.socket_cookie, facts.process.is_some());
         pending

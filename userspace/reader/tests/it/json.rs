@@ -1,5 +1,7 @@
 //! JSON lines and the table, character by character.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use dns_trace::counts::{KernelCounts, Summary};
 use dns_trace::interface::Interfaces;
 use dns_trace::pipeline::Pipeline;
@@ -105,11 +107,15 @@ fn summary() {
     insta::assert_snapshot!(summary.to_string());
 }
 
-/// Announcements of a hostile process and of a harmless one, and their lookups.
-fn asked() -> Vec<Vec<u8>> {
-    let ask = |id, cookie| {
+/// Announcements of a hostile process in a container and of a harmless one, and their lookups. The third
+/// one's process is not known, but its container is.
+fn asked(container: u64) -> Vec<Vec<u8>> {
+    let ask = |id, cookie, cgroup| {
         Rec::query(2_000_000, query(id, "www.example.com", Rtype::A))
-            .with(|header| header.socket_cookie = cookie)
+            .with(|header| {
+                header.socket_cookie = cookie;
+                header.cgroup_id = cgroup;
+            })
             .bytes()
     };
     let reply = |id| {
@@ -125,21 +131,36 @@ fn asked() -> Vec<Vec<u8>> {
     vec![
         announcement(1, 5, 4711, "\u{1b}[2J\\\"\n"),
         announcement(1, 6, 4_194_304, "systemd-resolve"),
-        ask(1, 5),
-        ask(2, 6),
-        ask(3, 0),
+        ask(1, 5, container),
+        ask(2, 6, 0),
+        ask(3, 7, container),
         reply(1),
         reply(2),
         reply(3),
     ]
 }
 
+/// A folder like that of cgroup v2 with a container, in which `asked` asks; its id is the inode number.
+fn cgroups() -> (tempfile::TempDir, u64) {
+    let root = tempfile::tempdir().unwrap();
+    let id = "0123456789abcdef".repeat(4);
+    let folder = root
+        .path()
+        .join(format!("x/docker-{id}.scope/a\u{1b}.service"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let inode = std::fs::metadata(&folder).unwrap().ino();
+    (root, inode)
+}
+
 fn asked_lines(sink: &mut dyn Sink) {
+    let (root, inode) = cgroups();
     let mut pipeline = Pipeline::new(options(), sink);
+    let cgroups = dns_trace::cgroups::Cgroups::watch_at(root.path());
+    pipeline.owners().look_for_containers(cgroups);
     pipeline.set_clock(dns_trace::clock::WallClock::with_offset(
         1_767_323_045_000_000_000,
     ));
-    for record in asked() {
+    for record in asked(inode) {
         pipeline.record(&record, None).unwrap();
     }
     pipeline.finish().unwrap();
@@ -183,7 +204,7 @@ fn tables_with_processes() {
 
 #[test]
 fn summary_with_processes() {
-    let (_, reader) = run_bytes(options(), &asked(), 10_000_000);
+    let (_, reader) = run_bytes(options(), &asked(0), 10_000_000);
     let summary = Summary {
         reader,
         kernel: KernelCounts::default(),

@@ -141,6 +141,7 @@ fn real(matcher: &mut Matcher, now: u64, step: &Step, events: &mut Vec<Event>) {
                 sample: 1,
                 socket_cookie: 0,
                 process: None,
+                place: None,
             };
             let name = wire(name);
             let question = Question {

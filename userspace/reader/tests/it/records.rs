@@ -115,7 +115,7 @@ pub(crate) fn announcement(time_ns: u64, socket_cookie: u64, pid: u32, name: &st
         pid,
         time_ns,
         socket_cookie,
-        cgroup_id: 1,
+        cgroup_id: 0,
         tid: pid,
         uid: 1000,
         comm,

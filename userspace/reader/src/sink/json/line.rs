@@ -7,6 +7,7 @@ use domain::base::iana::{Class, OptRcode, Rtype};
 
 use super::out::Out;
 use super::own;
+use crate::container::Place;
 use crate::lookup::{Dns, Lookup, Protocol};
 use crate::message::Decoded;
 use crate::name::{Presented, PresentedParsed};
@@ -49,6 +50,9 @@ pub(super) fn write(
     });
     if let Some(asker) = lookup.process {
         process(out, asker);
+    }
+    if let Some(place) = lookup.place {
+        container(out, place);
     }
     observer(out, lookup.direction, lookup.ifindex, interface);
     if let Some(kind) = lookup.error() {
@@ -171,6 +175,19 @@ fn process(out: &mut Out, process: &Process) {
     }
     out.raw(r#""},"user":{"id":""#);
     out.number(process.uid);
+    out.raw(r#""},"#);
+}
+
+fn container(out: &mut Out, place: &Place) {
+    let Some(id) = &place.container else {
+        return;
+    };
+    out.raw(r#""container":{"id":""#);
+    out.raw(id);
+    if let Some(runtime) = place.runtime {
+        out.raw(r#"","runtime":""#);
+        out.raw(runtime.name());
+    }
     out.raw(r#""},"#);
 }
 

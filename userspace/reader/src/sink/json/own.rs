@@ -7,6 +7,7 @@ use super::out::Out;
 use crate::lookup::{Dns, Lookup};
 use crate::message::{Bit, Decoded};
 use crate::name::{Presented, PresentedParsed};
+use crate::process::write_escaped;
 use crate::unicode;
 
 /// Writes the object.
@@ -33,6 +34,11 @@ pub(super) fn write(out: &mut Out, lookup: &Lookup<'_>, idna: bool) {
     if lookup.sample > 1 {
         out.raw(r#","sample":"#);
         out.number(lookup.sample);
+    }
+    if let Some(unit) = lookup.place.and_then(|place| place.unit.as_ref()) {
+        out.raw(r#","unit":""#);
+        out.text(|text| write_escaped(text, unit.as_bytes()));
+        out.raw("\"");
     }
     if lookup.netns_cookie != 0 {
         out.raw(r#","netns_cookie":"#);
