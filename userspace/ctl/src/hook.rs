@@ -34,6 +34,12 @@ pub(crate) enum Hook {
     DevQueue,
     /// Tracepoint `net:netif_receive_skb`.
     ReceiveSkb,
+    /// fentry of `udp_sendmsg`.
+    UdpSend,
+    /// fentry of `udpv6_sendmsg`.
+    Udp6Send,
+    /// fentry of `tcp_sendmsg`.
+    TcpSend,
 }
 
 /// Direction of the packets that a hook sees.
@@ -58,12 +64,15 @@ pub(crate) struct Point {
 
 impl Hook {
     /// Every kind.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Tcx,
         Self::Tc,
         Self::Xdp,
         Self::DevQueue,
         Self::ReceiveSkb,
+        Self::UdpSend,
+        Self::Udp6Send,
+        Self::TcpSend,
     ];
 
     /// Name in pins and on screen. No hyphen: that separates fields in pins.
@@ -74,6 +83,9 @@ impl Hook {
             Self::Xdp => "xdp",
             Self::DevQueue => "dev_queue",
             Self::ReceiveSkb => "receive_skb",
+            Self::UdpSend => "udp_sendmsg",
+            Self::Udp6Send => "udpv6_sendmsg",
+            Self::TcpSend => "tcp_sendmsg",
         }
     }
 
@@ -82,8 +94,18 @@ impl Hook {
         match self {
             Self::DevQueue => Some(("net", "net_dev_queue")),
             Self::ReceiveSkb => Some(("net", "netif_receive_skb")),
-            Self::Tcx | Self::Tc | Self::Xdp => None,
+            _ => None,
         }
+    }
+
+    /// Whether it is at the entry of a kernel function, of the hook's name.
+    pub(crate) const fn is_function(self) -> bool {
+        matches!(self, Self::UdpSend | Self::Udp6Send | Self::TcpSend)
+    }
+
+    /// Whether it sees the whole host, not one interface.
+    pub(crate) const fn is_host_wide(self) -> bool {
+        self.tracepoint().is_some() || self.is_function()
     }
 }
 
@@ -162,6 +184,11 @@ pub(crate) fn points(choice: HookChoice, has_tcx: bool) -> Vec<Point> {
     }
 }
 
+/// Where the programs go that tell the owners of sockets, on every host and beside every choice.
+pub(crate) fn owners() -> [Point; 3] {
+    [Hook::UdpSend, Hook::Udp6Send, Hook::TcpSend].map(|hook| point(hook, Direction::Egress))
+}
+
 /// Name of the program for a hook in one direction.
 pub(crate) const fn program_at(hook: Hook, direction: Direction) -> &'static str {
     match (hook, direction) {
@@ -171,6 +198,9 @@ pub(crate) const fn program_at(hook: Hook, direction: Direction) -> &'static str
         (Hook::Xdp, _) => event::PROG_XDP,
         (Hook::DevQueue, _) => event::PROG_DEV_QUEUE,
         (Hook::ReceiveSkb, _) => event::PROG_RECEIVE_SKB,
+        (Hook::UdpSend, _) => event::PROG_OWN_UDP,
+        (Hook::Udp6Send, _) => event::PROG_OWN_UDP6,
+        (Hook::TcpSend, _) => event::PROG_OWN_TCP,
     }
 }
 
@@ -219,6 +249,12 @@ mod tests {
             );
         }
         assert_eq!(programs(&points(HookChoice::Auto, true)), [event::PROG_TCX]);
+    }
+
+    #[test]
+    fn owners_are_those_of_the_contract() {
+        let owners = owners().map(|point| (point.program, point.hook.name()));
+        assert_eq!(owners, event::OWNER_PROGRAMS);
     }
 
     #[test]

@@ -53,7 +53,6 @@ impl Session {
         let summary_file = args.summary_file.as_deref();
         let summary_file = summary_file.map(SummaryFile::open).transpose()?;
         let signals = Signals::catch()?;
-        // Before the rings, so that what comes out of them finds the cgroups there.
         let rings = crate::bundle::open(&args.root, &args.instance)?;
         let several = rings.len() > 1;
         let stop = Stop::new().context("cannot create an eventfd")?;
@@ -99,10 +98,10 @@ impl Session {
         if let Some(missing) = confined.and_then(|confined| confined.missing()) {
             eprintln!("dns-trace: {missing}");
         }
-        let (number, instance) = (self.reader.rings(), &self.instance);
-        eprintln!("dns-trace: reading {number} ring(s) of instance {instance}");
         // Its thread is bound by what was just given up.
         let cgroups = Cgroups::watch();
+        let (number, instance) = (self.reader.rings(), &self.instance);
+        eprintln!("dns-trace: reading {number} ring(s) of instance {instance}");
         Ok(Begun {
             session: self,
             cgroups,

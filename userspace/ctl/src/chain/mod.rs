@@ -183,7 +183,9 @@ fn listed(place: &Place<'_>, hook: Hook, direction: Direction) -> Result<Vec<Nei
             let programs = xdp_programs(place.ifindex)?;
             Ok(programs.into_iter().map(neighbour).collect())
         }
-        Hook::DevQueue | Hook::ReceiveSkb => Ok(Vec::new()),
+        Hook::DevQueue | Hook::ReceiveSkb | Hook::UdpSend | Hook::Udp6Send | Hook::TcpSend => {
+            Ok(Vec::new())
+        }
     })
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn refuse_taken(
     known: &Known,
 ) -> Result<()> {
     let (hook, direction) = (spot.hook, spot.direction);
-    if hook.tracepoint().is_some() {
+    if hook.is_host_wide() {
         return Ok(());
     }
     let refusal = |why: &str| {

@@ -9,6 +9,7 @@ use dns_trace_bpfman::{
 };
 use dns_trace_event::{
     ABI_VERSION, GLOBAL_NETNS_COOKIE, GLOBAL_PORTS, GLOBAL_SAMPLE, GLOBAL_SELECT, GLOBAL_SNAP_LEN,
+    OWNER_PROGRAMS,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,11 +20,12 @@ use super::{
 use crate::{
     bundle::{Group, Layout, Mount, RingMaps, Way, grant, granted, remove_instance, rings_of},
     commands::load::{
-        Attached, FACT_SETTINGS, FACT_SOURCE, Plan, Settings, Summary, Wanted, check_room,
+        Attached, FACT_SETTINGS, FACT_SOURCE, Owners, Plan, Settings, Summary, Wanted, check_room,
         hook_notes, other_way, points, wanted,
     },
     exit::{Exit, Failure, code_of, one_line},
     hook::{self, Direction, Hook, Point},
+    instance::Spot,
     local::{Netns, stored_login},
 };
 
@@ -55,7 +57,12 @@ pub(crate) async fn load(plan: &Plan, socket: &Path, source: &Source) -> Result<
         job.check_same(&there, &points)?;
         let mut new = Vec::new();
         return match interruptible(job.attach_missing(&there, &wanted, &mut new)).await {
-            Ok(attached) => job.hand_over(&there, attached, true, notes),
+            Ok(mut attached) => {
+                let (mut there, mut owners) = (there, Owners::new(plan));
+                attached.extend(job.attach_owners(&mut there, &mut owners).await?);
+                notes.extend(owners.recall(&layout, Way::Bpfman));
+                job.hand_over(&there, attached, true, notes)
+            }
             Err(error) => {
                 for link in new {
                     // The error above is the one to report.
@@ -130,8 +137,10 @@ impl Job<'_> {
         wanted: &[Wanted],
         notes: Vec<String>,
     ) -> Result<Summary> {
+        let mut notes = notes;
+        let mut owners = Owners::new(self.plan);
         let names = hook::programs(points);
-        let programs = self.load_sharing(&names).await?;
+        let mut programs = self.load_with(&names, &mut owners).await?;
         for ring in rings_of(programs.iter().map(|p| p.map_ids.as_slice()))? {
             ring.check_abi()?;
         }
@@ -140,10 +149,72 @@ impl Job<'_> {
             .remember(Way::Bpfman, FACT_SOURCE, &source_text(self.source))?;
         self.layout
             .remember(Way::Bpfman, FACT_SETTINGS, &self.settings.fact())?;
-        let attached = self
+        let mut attached = self
             .attach_missing(&programs, wanted, &mut Vec::new())
             .await?;
+        attached.extend(self.attach_owners(&mut programs, &mut owners).await?);
+        owners.remember(self.layout, Way::Bpfman, &mut notes)?;
         self.hand_over(&programs, attached, false, notes)
+    }
+
+    /// Loads the programs and those that tell owners, or, since a request is refused as a whole, the
+    /// former alone.
+    async fn load_with(&self, names: &[&str], owners: &mut Owners) -> Result<Vec<Program>> {
+        let all = [names, &owners.programs()].concat();
+        match self.load_sharing(&all).await {
+            Err(error) if all.len() > names.len() && is_refusal(&error) => {
+                unload_programs(self.client, &self.plan.instance).await?;
+                let programs = self.load_sharing(names).await?;
+                owners.refusals().push(one_line(&error));
+                Ok(programs)
+            }
+            result => result,
+        }
+    }
+
+    /// Attaches those of them that are loaded and not attached. One that cannot be attached is unloaded.
+    async fn attach_owners(
+        &self,
+        programs: &mut Vec<Program>,
+        owners: &mut Owners,
+    ) -> Result<Vec<Attached>> {
+        let live = live_links(programs);
+        let mut attached = Vec::new();
+        let points: Vec<_> =
+            Owners::points(|name| programs.iter().any(|p| is_named(p, name))).collect();
+        for (point, spot) in points {
+            let known = link_at(self.layout, &spot);
+            let id = programs.iter().find(|p| is_named(p, point.program));
+            let Some(id) = id.map(|p| p.id) else { continue };
+            if known.is_some_and(|link| live.contains(&link)) {
+                continue;
+            }
+            match self.client.attach(id, &Attach::Fentry).await {
+                Ok(link) => {
+                    self.note_link(&spot, link)?;
+                    attached.push(spot.into());
+                }
+                Err(error) => {
+                    owners.refusals().push(one_line(&error.into()));
+                    // One that stays does no harm, and goes with the others.
+                    if self.client.unload(id).await.is_ok() {
+                        programs.retain(|p| p.id != id);
+                    }
+                }
+            }
+        }
+        Ok(attached)
+    }
+
+    /// Writes down which link is at a spot.
+    fn note_link(&self, spot: &Spot, link: u32) -> Result<()> {
+        let path = self.layout.link(Way::Bpfman, spot);
+        if std::fs::symlink_metadata(&path).is_ok() {
+            std::fs::remove_file(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        std::os::unix::fs::symlink(link_note(link, self.plan.priority), &path)
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Loads the programs so that they share their maps, if this daemon can do that: 0.6.0 shares
@@ -194,20 +265,14 @@ impl Job<'_> {
             if link_at(self.layout, spot).is_some_and(|link| live.contains(&link)) {
                 continue;
             }
-            let path = self.layout.link(Way::Bpfman, spot);
-            if std::fs::symlink_metadata(&path).is_ok() {
-                std::fs::remove_file(&path)
-                    .with_context(|| format!("cannot remove {}", path.display()))?;
-            }
             let id = programs
                 .iter()
-                .find(|p| p.managed.as_ref().is_some_and(|m| m.name == point.program))
+                .find(|p| is_named(p, point.program))
                 .map(|p| p.id)
                 .with_context(|| format!("bpfman did not load the program {}", point.program))?;
             let link = self.client.attach(id, &self.place(iface, point)).await?;
             new.push(link);
-            std::os::unix::fs::symlink(link_note(link, self.plan.priority), &path)
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            self.note_link(spot, link)?;
             attached.push(Attached {
                 iface: iface.clone(),
                 hook: spot.hook,
@@ -325,8 +390,23 @@ fn with_login(source: &Source) -> Result<Source> {
     Ok(source)
 }
 
+fn is_named(program: &Program, name: &str) -> bool {
+    program.managed.as_ref().is_some_and(|m| m.name == name)
+}
+
+/// Whether the daemon understood a request and refused it.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    use dns_trace_bpfman::Error::{Incomplete, Refused};
+    let error = error.downcast_ref();
+    matches!(error, Some(Refused { .. } | Incomplete { .. }))
+}
+
 /// How the daemon shall load a program of the contract.
 fn program_type(name: &str) -> ProgramType {
+    let owner = OWNER_PROGRAMS.iter().find(|(owner, _)| *owner == name);
+    if let Some((_, function)) = owner {
+        return ProgramType::Fentry((*function).to_owned());
+    }
     match name {
         dns_trace_event::PROG_XDP => ProgramType::Xdp,
         dns_trace_event::PROG_TC_INGRESS | dns_trace_event::PROG_TC_EGRESS => ProgramType::Tc,

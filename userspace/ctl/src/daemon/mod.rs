@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use dns_trace_bpfman::{Client, Error, Filter, Program};
-use dns_trace_event::CAPTURE_PROGRAMS;
+use dns_trace_event::{CAPTURE_PROGRAMS, OWNER_PROGRAMS};
 
 pub(crate) use load::load;
 
@@ -55,7 +55,7 @@ pub(crate) async fn of_instance(layout: &Layout, socket: &Path) -> Result<Vec<Lo
 pub(crate) async fn by_hand(layout: &Layout, socket: &Path) -> Result<Vec<LoadedProgram>> {
     let ours = |p: &Program| {
         p.managed.as_ref().is_some_and(|m| {
-            CAPTURE_PROGRAMS.contains(&m.name.as_str())
+            is_ours(&m.name)
                 && m.metadata
                     .get(META_INSTANCE)
                     .is_none_or(|i| i == layout.instance().as_str())
@@ -65,6 +65,10 @@ pub(crate) async fn by_hand(layout: &Layout, socket: &Path) -> Result<Vec<Loaded
     programs.retain(ours);
     programs.sort_by_key(|p| p.id);
     Ok(described(programs))
+}
+
+fn is_ours(name: &str) -> bool {
+    CAPTURE_PROGRAMS.contains(&name) || OWNER_PROGRAMS.iter().any(|(owner, _)| *owner == name)
 }
 
 /// Ids of the links that the daemon still has, program by program.

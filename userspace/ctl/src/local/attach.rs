@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use aya::programs::{
-    LinkOrder, ProgramError, SchedClassifier, TcAttachType, TracePoint, Xdp, XdpMode,
+    FEntry, LinkOrder, ProgramError, SchedClassifier, TcAttachType, TracePoint, Xdp, XdpMode,
     links::{FdLink, Link, PinnedLink},
     loaded_programs,
     tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle},
@@ -75,7 +75,7 @@ pub(crate) fn is_attached(
                 .iter()
                 .any(|f| f.program == Some(program)))
         }),
-        Hook::Xdp | Hook::DevQueue | Hook::ReceiveSkb => Ok(true),
+        _ => Ok(true),
     }
 }
 
@@ -100,6 +100,9 @@ pub(crate) fn attach(
         Hook::Tc => filter(layout, &program, iface, spot, priority),
         Hook::DevQueue | Hook::ReceiveSkb => {
             tracepoint(&program, spot.hook).and_then(|fd| pin(fd, &link))
+        }
+        Hook::UdpSend | Hook::Udp6Send | Hook::TcpSend => {
+            function(&program).and_then(|fd| pin(fd, &link))
         }
     });
     result.map_err(|error| explain(error, ns, iface, spot))
@@ -155,6 +158,13 @@ fn tracepoint(program: &Path, hook: Hook) -> Result<FdLink> {
             "this kernel cannot keep a tracepoint attached without a process (needs Linux 5.15)",
         )
     })
+}
+
+/// At the entry of the function that the program was loaded for.
+pub(super) fn function(program: &Path) -> Result<FdLink> {
+    let mut program = FEntry::from_pin(program)?;
+    let id = program.attach()?;
+    Ok(program.take_link(id)?.into())
 }
 
 /// Adds a filter, and before it what is needed to find it again.

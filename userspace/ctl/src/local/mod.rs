@@ -12,7 +12,7 @@ mod xdp;
 pub(crate) use attach::{Detached, attach, detach, is_attached, wait_gone};
 pub(crate) use netns::Netns;
 pub(crate) use object::{Object, stored_login};
-pub(crate) use programs::{LoadedProgram, load, loaded};
+pub(crate) use programs::{LoadedProgram, load, loaded, try_owners};
 pub(crate) use replace::{replace, undo_interrupted};
 pub(crate) use tc::{Filter, filters, has_qdisc};
 pub(crate) use trial::try_object;

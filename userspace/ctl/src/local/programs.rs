@@ -59,20 +59,31 @@ impl LoadedProgram {
     }
 }
 
-/// Loads the named programs of the object and pins them. The maps live as long as the pins.
+/// Loads the named programs of the object and pins them, and of the `optional` ones those that this
+/// kernel takes. Why it takes others not is written to `refusals`. The maps live as long as the pins.
 ///
 /// An object that came from elsewhere is tried first: see [`super::trial`].
 pub(crate) fn load(
     layout: &Layout,
     object: &Object,
     names: &[&str],
+    optional: &[&str],
     settings: &Settings,
+    refusals: &mut Vec<String>,
 ) -> Result<Vec<LoadedProgram>> {
     if !object.is_builtin {
-        super::trial::run(object, names)?;
+        super::trial::run(object, &[names, optional].concat())?;
     }
+    let btf = kernel_types()?;
     let mut ebpf = verified(object, names, settings, None)?;
-    pin_all(&mut ebpf, &layout.programs(), names)?;
+    let mut names = names.to_vec();
+    for name in optional {
+        match load_one(&mut ebpf, object, name, &btf) {
+            Ok(()) => names.push(name),
+            Err(error) => refusals.push(crate::exit::one_line(&error)),
+        }
+    }
+    pin_all(&mut ebpf, &layout.programs(), &names)?;
     loaded(layout)
 }
 
@@ -96,13 +107,7 @@ pub(super) fn verified(
     settings: &Settings,
     ring: Option<&Path>,
 ) -> Result<Ebpf> {
-    let btf = Btf::from_sys_fs().map_err(|error| {
-        let message = format!(
-            "the kernel shows no BTF at /sys/kernel/btf/vmlinux: {error} \
-             (boot a kernel with CONFIG_DEBUG_INFO_BTF=y)"
-        );
-        Failure::new(Exit::Kernel, message)
-    })?;
+    let btf = kernel_types()?;
     let mut loader = EbpfLoader::new();
     for (name, folder) in RingMaps::NAMES.iter().zip(ring.into_iter().cycle()) {
         loader.map_pin_path(name, folder.join(name));
@@ -119,12 +124,25 @@ pub(super) fn verified(
         .map_err(|error| refused(object, error))?;
     check_abi(object, ebpf.map(MAP_CONTROL))?;
     for name in names {
-        let program = ebpf
-            .program_mut(name)
-            .ok_or_else(|| not_ours(object, &format!("it has no program {name}")))?;
-        load_one(program).map_err(|error| verifier(object, name, error))?;
+        load_one(&mut ebpf, object, name, &btf)?;
     }
     Ok(ebpf)
+}
+
+/// Whether this kernel takes the programs that tell the owners of sockets. They are let go again.
+pub(crate) fn try_owners() -> Result<()> {
+    let names = dns_trace_event::OWNER_PROGRAMS.map(|(name, _)| name);
+    verified(&Object::builtin(), &names, &Settings::default(), None).map(drop)
+}
+
+fn kernel_types() -> Result<Btf> {
+    Btf::from_sys_fs().map_err(|error| {
+        let message = format!(
+            "the kernel shows no BTF at /sys/kernel/btf/vmlinux: {error} \
+             (boot a kernel with CONFIG_DEBUG_INFO_BTF=y)"
+        );
+        Failure::new(Exit::Kernel, message)
+    })
 }
 
 pub(super) fn not_ours(object: &Object, why: &str) -> anyhow::Error {
@@ -188,13 +206,22 @@ fn refused(object: &Object, error: EbpfError) -> anyhow::Error {
     }
 }
 
-fn load_one(program: &mut Program) -> Result<(), ProgramError> {
-    match program {
-        Program::SchedClassifier(program) => program.load(),
-        Program::Xdp(program) => program.load(),
-        Program::TracePoint(program) => program.load(),
+fn load_one(ebpf: &mut Ebpf, object: &Object, name: &str, btf: &Btf) -> Result<()> {
+    let function = dns_trace_event::OWNER_PROGRAMS
+        .iter()
+        .find(|(owner, _)| *owner == name)
+        .map(|(_, function)| *function);
+    let program = ebpf
+        .program_mut(name)
+        .ok_or_else(|| not_ours(object, &format!("it has no program {name}")))?;
+    let result = match (program, function) {
+        (Program::SchedClassifier(program), None) => program.load(),
+        (Program::Xdp(program), None) => program.load(),
+        (Program::TracePoint(program), None) => program.load(),
+        (Program::FEntry(program), Some(function)) => program.load(function, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
-    }
+    };
+    result.map_err(|error| verifier(object, name, error))
 }
 
 /// A refusal of the kernel, with the last line of the verifier's log, which tells the reason.

@@ -22,7 +22,9 @@ use aya_obj::programs::XdpAttachType;
 use dns_trace_event::{ABI_VERSION, MAP_CONTROL};
 
 use super::{
-    LoadedProgram, Netns, Object, filters,
+    LoadedProgram, Netns, Object,
+    attach::function,
+    filters,
     programs::{not_ours, other_abi, pin_all, pinned, verified},
     trial,
 };
@@ -157,6 +159,9 @@ fn put(layout: &Layout, folder: &Path, replaced: &[LoadedProgram]) -> Result<()>
 }
 
 fn put_one(layout: &Layout, program: &Path, spot: &Spot, old: Option<u32>) -> Result<()> {
+    if spot.hook.is_function() {
+        return put_at_function(&layout.link(Way::Local, spot), program);
+    }
     // Where the interface is gone there is nothing to replace.
     let Some(ns) = Netns::find(spot.netns) else {
         return Ok(());
@@ -177,6 +182,16 @@ fn put_one(layout: &Layout, program: &Path, spot: &Spot, old: Option<u32>) -> Re
         _ => ns.run(|| change_filter(program, &iface, spot, old))?,
     }
     Ok(())
+}
+
+/// A link at a function cannot be updated. Two programs there for a moment are harmless: they announce the
+/// same process to the same ring.
+fn put_at_function(link: &Path, program: &Path) -> Result<()> {
+    let new = function(program)?;
+    fs::remove_file(link).with_context(|| format!("cannot remove {}", link.display()))?;
+    new.pin(link)
+        .map(drop)
+        .with_context(|| format!("cannot pin the link {}", link.display()))
 }
 
 /// Changes the filter of the old program under its handle. A filter that is not there, somebody has

@@ -12,7 +12,7 @@ use dns_trace_event::{MAP_CONTROL, MAP_EVENTS};
 use super::{Args, Check, WayChoice};
 use crate::{
     bundle::{Group, Layout, is_bpffs, reader_of},
-    kernel,
+    kernel, local,
 };
 
 /// Names to which exit codes are tied.
@@ -32,6 +32,7 @@ pub(super) async fn all(args: &Args, way: WayChoice) -> Vec<Check> {
         btf(),
         ring_buffer(is_root),
         tcx(is_root).optional(),
+        processes(is_root).optional(),
         bpffs(&args.bundle.root, is_root),
     ];
     let daemon = bpfman(&args.daemon.socket, is_root).await;
@@ -111,6 +112,23 @@ fn tcx(is_root: bool) -> Check {
             NAME,
             crate::exit::one_line(&error),
             "allow the bpf system call",
+        ),
+    }
+}
+
+/// Loads the programs that tell which process asks, attaches them nowhere and lets them go.
+fn processes(is_root: bool) -> Check {
+    const NAME: &str = "processes";
+    if !is_root {
+        return Check::skipped(NAME, "only root may try");
+    }
+    match local::try_owners() {
+        Ok(()) => Check::ok(NAME, "the kernel takes the programs that tell who asks"),
+        Err(error) => Check::missing(
+            NAME,
+            crate::exit::one_line(&error),
+            "boot Linux 5.12 or later with CONFIG_FUNCTION_TRACER=y and fentry allowed; without it \
+             lookups are told without their process",
         ),
     }
 }

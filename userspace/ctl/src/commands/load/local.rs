@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{
+    owners::Owners,
     plan::{LocalOrigin, Plan},
     settings::Settings,
     summary::{Attached, Summary},
@@ -156,17 +157,37 @@ pub(crate) async fn load(plan: &Plan, origin: &LocalOrigin) -> Result<Summary> {
         Some(way) => return Err(other_way(plan, way)),
     };
     let mut undo = Undo::new(&layout, was_loaded);
-    let programs = if was_loaded {
+    let mut owners = Owners::new(plan);
+    let mut programs = if was_loaded {
         local::loaded(&layout)?
     } else {
         layout.make(Way::Local)?;
-        let programs = local::load(&layout, &object, &hook::programs(&points), &settings)?;
+        let programs = local::load(
+            &layout,
+            &object,
+            &hook::programs(&points),
+            &owners.programs(),
+            &settings,
+            owners.refusals(),
+        )?;
         layout.remember(Way::Local, FACT_OBJECT, &object.digest())?;
         layout.remember(Way::Local, FACT_SOURCE, &object.source)?;
         layout.remember(Way::Local, FACT_SETTINGS, &settings.fact())?;
         programs
     };
-    let attached = attach_missing(&layout, &ns, &wanted, &programs, plan.priority, &mut undo)?;
+    let mut attached = attach_missing(&layout, &ns, &wanted, &programs, plan.priority, &mut undo)?;
+    attached.extend(attach_owners(
+        &layout,
+        &ns,
+        &mut programs,
+        &mut owners,
+        &mut undo,
+    )?);
+    if was_loaded {
+        notes.extend(owners.recall(&layout, Way::Local));
+    } else {
+        owners.remember(&layout, Way::Local, &mut notes)?;
+    }
     let rings = rings_of(programs.iter().map(|p| p.map_ids.as_slice()))?;
     let outcome = grant(&layout, &rings, &group)?;
     undo.forget();
@@ -214,6 +235,40 @@ fn attach_missing(
             hook: spot.hook,
             direction: spot.direction,
         });
+    }
+    Ok(attached)
+}
+
+/// Attaches the programs that tell owners, as far as they are loaded. One that cannot be attached is let
+/// go.
+fn attach_owners(
+    layout: &Layout,
+    ns: &Netns,
+    programs: &mut Vec<LoadedProgram>,
+    owners: &mut Owners,
+    undo: &mut Undo<'_>,
+) -> Result<Vec<Attached>> {
+    let mut attached = Vec::new();
+    let points: Vec<_> = Owners::points(|name| programs.iter().any(|p| p.name == name)).collect();
+    for (point, spot) in points {
+        let id = programs.iter().find(|p| p.name == point.program);
+        let id = id.map_or(0, |p| p.id);
+        if local::is_attached(layout, ns, "", &spot, id)? {
+            continue;
+        }
+        match local::attach(layout, ns, "", &spot, &point, 0) {
+            Ok(()) => {
+                undo.spots.push((spot, id));
+                attached.push(spot.into());
+            }
+            Err(error) => {
+                owners.refusals().push(crate::exit::one_line(&error));
+                let pin = layout.program(point.program);
+                std::fs::remove_file(&pin)
+                    .with_context(|| format!("cannot remove {}", pin.display()))?;
+                programs.retain(|p| p.name != point.program);
+            }
+        }
     }
     Ok(attached)
 }

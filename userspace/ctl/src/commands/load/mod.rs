@@ -1,6 +1,7 @@
 //! `load`: programs into the kernel, links to interfaces, pins to the group.
 
 mod local;
+mod owners;
 mod plan;
 mod settings;
 mod summary;
@@ -15,6 +16,7 @@ pub(crate) use local::{
     FACT_OBJECT, FACT_SETTINGS, FACT_SOURCE, Wanted, check_room, hook_notes, object, other_way,
     points, wanted,
 };
+pub(crate) use owners::{Owners, missing as owners_missing};
 pub(crate) use plan::{LocalOrigin, Plan};
 pub(crate) use settings::Settings;
 pub(crate) use summary::{Attached, Summary};
@@ -125,6 +127,11 @@ pub(crate) struct Args {
         help_heading = "What to capture"
     )]
     pub(crate) only_failures: bool,
+
+    /// Do not find out which process asks. By default that is done where the kernel allows it (Linux
+    /// 5.12, fentry), by three more programs for the whole host
+    #[arg(long, help_heading = "What to capture")]
+    pub(crate) no_owners: bool,
 
     #[command(flatten)]
     pub(crate) bundle: cli::Bundle,

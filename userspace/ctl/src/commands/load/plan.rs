@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) ifaces: Vec<String>,
     pub(crate) netns: Option<String>,
     pub(crate) hook: HookChoice,
+    /// Whether to tell the owners of sockets, where the kernel can.
+    pub(crate) owners: bool,
     pub(crate) priority: u16,
     pub(crate) proceed_on: ProceedOn,
     pub(crate) settings: Settings,
@@ -180,6 +182,7 @@ impl TryFrom<Args> for Plan {
             ifaces,
             netns: args.netns,
             hook: args.hook,
+            owners: !args.no_owners,
             priority: args.priority,
             proceed_on,
             settings: Settings {

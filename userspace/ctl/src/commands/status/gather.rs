@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     bundle::{Group, Layout, Way, counters, granted, reader_of},
     chain::{self, Chain, Known, Place},
-    commands::load::{FACT_SETTINGS, FACT_SOURCE},
+    commands::load::{self, FACT_SETTINGS, FACT_SOURCE},
     daemon, hook,
     instance::{Instance, Spot},
     local::{self, LoadedProgram, Netns},
@@ -115,6 +115,7 @@ pub(crate) async fn bundle(
             &spot, &layout, &programs, known, &mut sides, &mut notes,
         ));
     }
+    notes.extend(load::owners_missing(&layout, way));
     if way == Way::Granted {
         notes.push("attached by bpfman's own command: where, see bpfman link list".to_owned());
     }
@@ -151,7 +152,7 @@ fn attachment(
 ) -> Attachment {
     let program = hook::program_at(spot.hook, spot.direction);
     let id = programs.iter().find(|p| p.name == program).map(|p| p.id);
-    let host_wide = spot.hook.tracepoint().is_some();
+    let host_wide = spot.hook.is_host_wide();
     let ns = if host_wide {
         None
     } else {
