@@ -219,6 +219,31 @@ pub const ALL: &[Scenario] = &[
     ),
     since(
         READING,
+        Below::Refusal(scenarios::owners::are_left_out),
+        scenario("owners_clients", 120, scenarios::owners::clients),
+    ),
+    since(
+        READING,
+        Below::SeenIn("owners_clients"),
+        scenario("owners_shared", 90, scenarios::owners::shared),
+    ),
+    since(
+        READING,
+        Below::SeenIn("owners_clients"),
+        scenario("owners_container", 60, scenarios::owners::container),
+    ),
+    since(
+        READING,
+        Below::SeenIn("owners_clients"),
+        scenario("owners_busy", 180, scenarios::owners::busy),
+    ),
+    since(
+        READING,
+        Below::SeenIn("owners_clients"),
+        scenario("owners_bpfman", 120, scenarios::owners::bpfman),
+    ),
+    since(
+        READING,
         Below::SeenIn("local_tc"),
         scenario("refusals_reader", 60, scenarios::refusals::reader),
     ),

@@ -33,9 +33,11 @@ fn dispatch(words: &[String]) -> Result<()> {
         ["systemd", "check"] => systemd::check(),
         ["mute", address] => lab::mute::main(address),
         ["hold", hook, device] => lab::foreign::main(hook, device),
+        ["share", kind, server] => lab::share::main(kind, server),
+        ["share-other", ref words @ ..] => lab::share::other_main(words),
         _ => bail!(
             "usage: guest run SCENARIO | guest demo local|bpfman | guest systemd lab|check | \
-             guest mute ADDRESS | guest hold tcx|xdp DEVICE"
+             guest mute ADDRESS | guest hold tcx|xdp DEVICE | guest share KIND SERVER"
         ),
     }
 }

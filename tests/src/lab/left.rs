@@ -102,6 +102,16 @@ fn in_kernel() -> Result<Vec<String>> {
     Ok(left)
 }
 
+/// Names of our programs that the kernel holds.
+///
+/// # Errors
+/// If bpftool fails.
+pub fn programs() -> Result<Vec<String>> {
+    let mut names = in_kernel()?;
+    names.retain(|name| name.starts_with("prog "));
+    Ok(names.iter().map(|name| name.replace("prog ", "")).collect())
+}
+
 /// Names in a folder; none if there is no such folder.
 ///
 /// # Errors

@@ -15,4 +15,5 @@ pub mod reader;
 pub mod registry;
 pub mod replay;
 pub mod sh;
+pub mod share;
 pub mod traffic;

@@ -110,13 +110,17 @@ pub fn compare(seen: &Seen, views: u64) -> Result<()> {
         ("reader/malformed", 0),
         ("reader/undecodable", 0),
         ("reader/pending", 0),
-        ("reader/records", (ASKED + ANSWERED) * views),
         ("kernel/submitted", (ASKED + ANSWERED) * views),
         ("kernel/ring_full", 0),
         ("kernel/malformed", 0),
         ("kernel/unreadable", 0),
         ("kernel/truncated", 0),
     ])?;
+    let packets = seen.number("reader/records")? - seen.number("reader/owners/records")?;
+    ensure!(
+        packets == (ASKED + ANSWERED) * views,
+        "{packets} packets were reported"
+    );
     ensure!(
         seen.lookups.len() as u64 == ASKED * views,
         "{} lines, expected {}",

@@ -13,6 +13,7 @@ pub(crate) mod loaders;
 pub(crate) mod local;
 pub(crate) mod neighbours;
 pub(crate) mod no_link_layer;
+pub(crate) mod owners;
 pub(crate) mod packets;
 pub(crate) mod parts;
 pub(crate) mod pipeline;

@@ -36,7 +36,10 @@ fn through_bpfman(hook: &str, views: u64) -> Result<()> {
     look_up_and_compare(views)?;
     ctl(&["unload"])?.ok()?;
     let left = sh(&["bpfman", "list", "programs"])?;
-    ensure!(!left.contains("dns_"), "bpfman still has programs:\n{left}");
+    ensure!(
+        !left.contains("dns_") && !left.contains("own_"),
+        "bpfman still has programs:\n{left}"
+    );
     nothing_left()
 }
 

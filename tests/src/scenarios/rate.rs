@@ -1,6 +1,7 @@
 //! Many lookups: as many are reported as were asked, and the reader stays small and idle when idle.
 
 use std::fs;
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +11,7 @@ use crate::lab::ctl::{ctl, load_at_server, nothing_left};
 use crate::lab::names::NameServers;
 use crate::lab::net::{self, SERVER};
 use crate::lab::reader::Watch;
+use crate::lab::sh;
 
 /// Queries a second; an emulated machine does no more without strain.
 const RATE: &str = "400";
@@ -92,6 +94,11 @@ pub(crate) struct Sent {
 /// Sends questions, one a line, again and again to the name server: so many a second, for so many
 /// seconds.
 pub(crate) fn send(questions: &str, rate: &str, seconds: &str) -> Result<Sent> {
+    send_as(questions, rate, seconds).map(|(_, sent)| sent)
+}
+
+/// Likewise, and tells the client's process id.
+pub(crate) fn send_as(questions: &str, rate: &str, seconds: &str) -> Result<(u32, Sent)> {
     fs::write("/run/lab/questions", questions)?;
     let line = [
         "dnsperf",
@@ -106,12 +113,23 @@ pub(crate) fn send(questions: &str, rate: &str, seconds: &str) -> Result<Sent> {
         "-c",
         "4",
     ];
-    let report = net::run("client", &line)?.ok()?.stdout;
-    Ok(Sent {
+    // `ip netns exec` becomes dnsperf.
+    let mut dnsperf = net::inside("client", &line);
+    let child = dnsperf
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let pid = child.id();
+    let output = child.wait_with_output()?;
+    ensure!(output.status.success(), "dnsperf: {}", output.status);
+    let report = String::from_utf8_lossy(&output.stdout);
+    sh::log(&report);
+    let sent = Sent {
         queries: number(&report, "Queries sent:")?,
         completed: number(&report, "Queries completed:")?,
         refused: refused(&report),
-    })
+    };
+    Ok((pid, sent))
 }
 
 /// `Response codes:       NOERROR 2 (33.33%), REFUSED 1 (16.67%)`; a code that never came is not
