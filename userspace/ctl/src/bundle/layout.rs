@@ -110,6 +110,11 @@ impl Layout {
         self.private(Way::Local).join("programs_next")
     }
 
+    /// Folder of the pins whose place was taken. It is there until they are removed.
+    pub(crate) fn programs_old(&self) -> PathBuf {
+        self.private(Way::Local).join("programs_old")
+    }
+
     /// What stands for one attachment: the pin of a link, or a symbolic link with what is known
     /// about it.
     pub(crate) fn link(&self, way: Way, spot: &Spot) -> PathBuf {
@@ -154,12 +159,18 @@ impl Layout {
 
     /// Remembers another fact in the place of one.
     pub(crate) fn replace_fact(&self, way: Way, name: &str, text: &str) -> Result<()> {
+        self.forget(way, name)?;
+        self.remember(way, name, text)
+    }
+
+    /// Forgets a fact, if it was remembered.
+    pub(crate) fn forget(&self, way: Way, name: &str) -> Result<()> {
         let path = self.private(way).join(FACTS_DIR).join(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("cannot remove {}", path.display()))
             }
-            _ => self.remember(way, name, text),
+            _ => Ok(()),
         }
     }
 
@@ -252,6 +263,7 @@ mod tests {
             for path in [
                 layout().link(way, &spot),
                 layout().programs_next(),
+                layout().programs_old(),
                 layout().rings_next(),
                 layout().rings_old(),
             ] {

@@ -11,7 +11,7 @@ pub(crate) mod upgrade;
 use anyhow::Result;
 use dns_trace_options::pages;
 
-pub(crate) use load::Settings;
+pub(crate) use load::{FACT_OBJECT, FACT_SOURCE, Settings};
 
 use crate::{
     cli::{Cli, Command},

@@ -69,8 +69,11 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
     let object = object(&args.origin()).await?;
     let _mount = Mount::existing(&args.bundle.root)?;
     check_way(&layout)?;
+    local::undo_interrupted(&layout)?;
     let recall = |name| layout.recall(Way::Local, name).unwrap_or_default();
-    let (instance, before) = (layout.instance(), recall(FACT_SOURCE));
+    let before = layout.recall(Way::Local, FACT_SOURCE);
+    let before = before.as_deref().unwrap_or("unknown source");
+    let instance = layout.instance();
     if recall(FACT_OBJECT) == object.digest() {
         let source = &object.source;
         return Ok(Report::new(format!(
@@ -79,8 +82,6 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
     }
     let settings: Settings = recall(FACT_SETTINGS).parse()?;
     let old = local::replace(&layout, &object, &settings)?;
-    layout.replace_fact(Way::Local, FACT_OBJECT, &object.digest())?;
-    layout.replace_fact(Way::Local, FACT_SOURCE, &object.source)?;
     let mut text = format!(
         "upgraded {instance} (local, {before} -> {}, ABI {ABI_VERSION})\n",
         object.source

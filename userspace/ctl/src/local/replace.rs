@@ -30,20 +30,20 @@ use super::{
 };
 use crate::{
     bundle::{Layout, RingMaps, Way},
-    commands::Settings,
+    commands::{FACT_OBJECT, FACT_SOURCE, Settings},
     exit::{Exit, Failure},
     hook::{self, Hook},
     instance::Spot,
 };
 
 /// Replaces every program of the instance by that of the same name in the object. Gives what was there
-/// before. What fails leaves the old programs in their places.
+/// before. What fails leaves the old programs in their places. No interrupted run may have left anything:
+/// call [`undo_interrupted`] before.
 pub(crate) fn replace(
     layout: &Layout,
     object: &Object,
     settings: &Settings,
 ) -> Result<Vec<LoadedProgram>> {
-    undo_interrupted(layout)?;
     refuse_tracepoints(layout)?;
     let old = super::loaded(layout)?;
     let names: Vec<&str> = old.iter().map(|p| p.name.as_str()).collect();
@@ -61,28 +61,32 @@ pub(crate) fn replace(
         let _ = undo_interrupted(layout);
         return result.map(|()| old);
     }
+    // Whoever is interrupted from here on finds no word of the object rather than a wrong one.
+    layout.forget(Way::Local, FACT_OBJECT)?;
     keep(layout)?;
+    layout.replace_fact(Way::Local, FACT_SOURCE, &object.source)?;
+    layout.remember(Way::Local, FACT_OBJECT, &object.digest())?;
     Ok(old)
 }
 
-/// Puts the old programs back where a run ended half-way.
+/// Puts in order what a run left that ended half-way: before the folders changed names the old programs
+/// go back to their places, after that the new ones stay.
 pub(crate) fn undo_interrupted(layout: &Layout) -> Result<()> {
-    let next = layout.programs_next();
-    if !next.is_dir() {
-        return Ok(());
+    let (now, next) = (layout.programs(), layout.programs_next());
+    if now.is_dir() && next.is_dir() {
+        put(layout, &now, &pinned(&next)?)?;
+        remove(&next)?;
+    } else if next.is_dir() {
+        rename(&next, &now)?;
     }
-    if layout.programs().is_dir() {
-        put(layout, &layout.programs(), &pinned(&next)?)?;
-        return remove(&next);
-    }
-    // The places had been changed, and the old pins were gone already.
-    rename(&next, &layout.programs())
+    remove(&layout.programs_old())
 }
 
 /// Makes the new programs those of the instance.
 fn keep(layout: &Layout) -> Result<()> {
-    remove(&layout.programs())?;
-    rename(&layout.programs_next(), &layout.programs())
+    rename(&layout.programs(), &layout.programs_old())?;
+    rename(&layout.programs_next(), &layout.programs())?;
+    remove(&layout.programs_old())
 }
 
 /// Perf links cannot be updated: there would be a moment with both programs, or with none.
@@ -222,5 +226,8 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn remove(folder: &Path) -> Result<()> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
     fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
 }

@@ -108,6 +108,11 @@ pub(crate) async fn bundle(
         notes.push(crate::exit::one_line(&error));
         Vec::new()
     });
+    if way == Way::Local && layout.programs_next().is_dir() {
+        notes.push(format!(
+            "an upgrade was interrupted (run: sudo dns-tracectl upgrade --instance {instance})"
+        ));
+    }
     let mut attachments = Vec::new();
     let mut sides = Vec::new();
     for spot in layout.spots(way)? {
