@@ -132,8 +132,7 @@ pub fn check() -> Result<()> {
             }
         }
         Err(error) => {
-            sh(&["journalctl", "-b", "--no-pager"])?;
-            let message = format!("{error:#}");
+            let message = format!("{error:#}\n{}", last_words()?);
             let failed = Report::Failed {
                 name,
                 seconds,
@@ -144,6 +143,13 @@ pub fn check() -> Result<()> {
     }
     Report::Done.write(&mut port)?;
     rustix::termios::tcdrain(port).context("cannot finish the report")
+}
+
+/// The end of what our units said.
+fn last_words() -> Result<String> {
+    let ours = ["-u", "dns-trace-bundle.service", "-u", "dns-trace.service"];
+    let mut journal = sh::command(&["journalctl", "-b", "--no-pager", "-n", "12", "-o", "cat"]);
+    Ok(sh::run(journal.args(ours))?.stdout)
 }
 
 /// Group, bundle and reader are there, a lookup is reported, and doing it again changes nothing.
