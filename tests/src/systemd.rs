@@ -198,10 +198,20 @@ fn loaded() -> Result<String> {
     Ok(programs.join("\n"))
 }
 
+/// The reader's process, once it is the reader: between fork and exec it is systemd's.
+fn reader() -> Result<String> {
+    let pid = sh(&["systemctl", "show", "-P", "MainPID", "dns-trace.service"])?;
+    let pid = pid.trim().to_owned();
+    sh::wait_for("the reader's process", 10, || {
+        let exe = fs::read_link(format!("/proc/{pid}/exe"));
+        Ok(exe.is_ok_and(|exe| exe.ends_with("dns-trace")))
+    })?;
+    Ok(pid)
+}
+
 /// The reader's user is made up, has no capability, and is in the group.
 fn reads_as_nobody(gid: u32) -> Result<()> {
-    let pid = sh(&["systemctl", "show", "-P", "MainPID", "dns-trace.service"])?;
-    let status = fs::read_to_string(format!("/proc/{}/status", pid.trim()))?;
+    let status = fs::read_to_string(format!("/proc/{}/status", reader()?))?;
     let field = |name: &str| -> Vec<String> {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         let words = line.unwrap_or_default().split_whitespace();
@@ -226,7 +236,8 @@ fn reads_as_nobody(gid: u32) -> Result<()> {
 /// A lookup of a real client appears in the journal.
 fn reports(name: &str) -> Result<()> {
     let kind = if name.starts_with("text") { "TXT" } else { "A" };
-    let said = || sh(&["journalctl", "-b", "-u", "dns-trace.service", "-o", "cat"]);
+    let process = format!("_PID={}", reader()?);
+    let said = || sh(&["journalctl", "-b", "-o", "cat", &process]);
     sh::wait_for("the reader", 30, || {
         Ok(said()?
             .lines()
