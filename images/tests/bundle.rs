@@ -65,6 +65,7 @@ fn the_real_objects_are_described_as_bpfman_would() {
             let kind = match map.map_type() {
                 2 => "array",
                 6 => "per_cpu_array",
+                9 => "lru_hash",
                 27 => "ringbuf",
                 other => panic!("{name}: {other}"),
             };

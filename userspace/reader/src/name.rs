@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn more_is_kept_whole_or_not_at_all() {
-        let name = [b'a'; 98];
+        let name = [b'a'; INLINE - 3];
         for (more, kept) in [(&b"123"[..], &b"123"[..]), (b"1234", b""), (b"", b"")] {
             let stored = StoredName::new(&name, more);
             assert_eq!((stored.as_slice(), stored.more()), (&name[..], kept));

@@ -93,6 +93,14 @@ fn pending(max_pending: usize) -> Options {
     }
 }
 
+/// Bytes of a pipeline that has seen nothing: tables that are made at once, so that taking in a record
+/// allocates nothing. They have a bound of their own.
+fn at_rest() -> usize {
+    let bytes = peak(|| drop(Pipeline::new(options(), &mut Silent)));
+    assert!(bytes < 2 << 20, "{bytes} bytes");
+    bytes
+}
+
 #[test]
 fn the_counter_counts() {
     assert_eq!(peak(|| drop(vec![0_u8; 1000])), 1000);
@@ -138,7 +146,8 @@ fn a_flood_of_ids_makes_the_oldest_go_and_nothing_grow() {
         "{counts:?}"
     );
     // 256 bytes each, the name of 255 octets beside them, and tables that grow by doubling.
-    assert!(peak < KEPT * (2 * 256 + 255) + (64 << 10), "{peak} bytes");
+    let grown = peak - at_rest();
+    assert!(grown < KEPT * (2 * 256 + 255) + (64 << 10), "{grown} bytes");
 }
 
 #[test]
@@ -218,7 +227,8 @@ fn a_flood_of_responses_is_held_within_bounds() {
     let counts = counts.unwrap();
     add_up(&counts);
     assert_eq!((counts.responses, counts.orphans), (FLOOD, FLOOD));
-    assert!(peak < (4 << 20) + (1 << 20), "{peak} bytes");
+    let grown = peak - at_rest();
+    assert!(grown < (4 << 20) + (1 << 20), "{grown} bytes");
 }
 
 #[test]
@@ -231,7 +241,7 @@ fn a_flood_of_connections_is_kept_within_bounds() {
         // Each begins a message of 64 KiB and stops short of its end.
         for number in 0..FLOOD {
             let seq = |rec: Rec, seq, flags| {
-                rec.from(CLIENT, number as u16).with(|header| {
+                rec.from(CLIENT, 20_000 + number as u16).with(|header| {
                     header.l4 = L4_TCP;
                     header.tcp_seq = seq;
                     header.tcp_flags = flags;
@@ -252,7 +262,8 @@ fn a_flood_of_connections_is_kept_within_bounds() {
     assert_eq!(counts.tcp.segments, 2 * flood);
     assert_eq!(counts.tcp.given_up_evicted + counts.tcp.unfinished, flood);
     // 8 MiB of bytes, and what a stream and its place cost.
-    assert!(peak < (8 << 20) + (4 << 20), "{peak} bytes");
+    let grown = peak - at_rest();
+    assert!(grown < (8 << 20) + (4 << 20), "{grown} bytes");
 }
 
 /// The table and the JSON lines of records.

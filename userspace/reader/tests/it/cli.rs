@@ -96,7 +96,7 @@ fn options_come_from_a_file() {
         .stderr(contains("instance \"default\""));
     fs::write(&file, "\n[watch]\nintervall = '5s'\n").unwrap();
     let wanted = format!(
-        "error: {}:3: unknown option intervall in [watch]; known are: output, count, instance, ",
+        "error: {}:3: unknown option intervall in [watch]; known are: output, count, idna, instance, ",
         file.display()
     );
     run("stats", &[]).code(2).stderr(starts_with(wanted));

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use dns_trace::interface::Interfaces;
+use dns_trace::sink::json::JsonSink;
 use dns_trace_event::TCP_ACK;
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 use serde_json::Value;
 
+use crate::json::asked_lines;
 use crate::messages::{COOKIE, SUBNET, ask, lines, option, with_opt};
 use crate::records::{Rec, query, response};
 use crate::streams::{Segment as _, framed};
@@ -72,6 +75,13 @@ fn all_fields() -> BTreeSet<String> {
         Rec::response(2, truncated),
         Rec::query(3, framed(&query(9, "a.example", Rtype::A))).segment(1, TCP_ACK),
     ]));
+    let mut out = Vec::new();
+    asked_lines(&mut JsonSink::new(&mut out, Interfaces::fixed(&[])));
+    for line in String::from_utf8(out).unwrap().lines() {
+        paths("", &serde_json::from_str(line).unwrap(), &mut all);
+    }
+    // Wants a process that runs, and a reader that is not confined; seen in `owners/procfs.rs`.
+    all.insert("process.executable".to_owned());
     all
 }
 

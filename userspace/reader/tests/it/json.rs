@@ -152,7 +152,7 @@ fn cgroups() -> (tempfile::TempDir, u64) {
     (root, inode)
 }
 
-fn asked_lines(sink: &mut dyn Sink) {
+pub(crate) fn asked_lines(sink: &mut dyn Sink) {
     let (root, inode) = cgroups();
     let mut pipeline = Pipeline::new(options(), sink);
     let cgroups = dns_trace::cgroups::Cgroups::watch_at(root.path());
