@@ -19,8 +19,8 @@ use super::{Error, Mode, Needs, Threads};
 const ALWAYS: &[c_long] = &[
     // Open files and sockets.
     libc::SYS_read, libc::SYS_readv, libc::SYS_pread64, libc::SYS_write, libc::SYS_writev, libc::SYS_pwrite64,
-    libc::SYS_lseek, libc::SYS_close, libc::SYS_fcntl, libc::SYS_flock, libc::SYS_ftruncate, libc::SYS_fsync,
-    libc::SYS_fdatasync, libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_sendto, libc::SYS_sendmsg,
+    libc::SYS_lseek, libc::SYS_close, libc::SYS_fcntl, libc::SYS_flock, libc::SYS_ftruncate, libc::SYS_fallocate,
+    libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_sendto, libc::SYS_sendmsg,
     libc::SYS_getsockopt, libc::SYS_setsockopt, libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_shutdown,
     // Looking at files; what may be opened is for `openat` and Landlock.
     libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx, libc::SYS_getdents64, libc::SYS_readlinkat,
@@ -57,12 +57,7 @@ const OLDER: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[c_long] = &[];
 
-const WRITING: &[c_long] = &[
-    libc::SYS_unlinkat,
-    libc::SYS_renameat2,
-    libc::SYS_fchmod,
-    libc::SYS_fallocate,
-];
+const WRITING: &[c_long] = &[libc::SYS_unlinkat, libc::SYS_renameat2, libc::SYS_fchmod];
 #[cfg(target_arch = "x86_64")]
 const WRITING_OLDER: &[c_long] = &[libc::SYS_unlink, libc::SYS_rename, libc::SYS_renameat];
 #[cfg(target_arch = "aarch64")]
