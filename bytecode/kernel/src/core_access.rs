@@ -1,7 +1,7 @@
 //! Fields of kernel structures: the Rust face of `core/accessors.c`. A field that the running kernel
 //! does not have is `None`; the verifier removes the branch that does not apply.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, mem::MaybeUninit};
 
 macro_rules! accessors {
     ($($(#[$doc:meta])* $name:ident: $getter:ident / $exists:ident -> $type:ty;)*) => {
@@ -57,18 +57,22 @@ accessors! {
 }
 
 unsafe extern "C" {
-    fn core_task_comm(task: *const c_void, name: *mut [u64; 2]);
+    fn core_task_comm(task: *const c_void, name: *mut MaybeUninit<[u64; 2]>);
 }
 
 /// Name of the process that a thread (`struct task_struct`) belongs to: that of its first thread, since
 /// others may have names of their own.
 #[inline(always)]
 pub fn process_name(task: *const c_void) -> [u64; 2] {
-    let mut name = [0; 2];
+    // Zeroed by hand it would be a call of memset(), which not every loader links.
+    let mut name = MaybeUninit::uninit();
     let leader = task_leader(task).unwrap_or(task);
-    // SAFETY: the accessor checks the address of the task; `name` is ours.
-    unsafe { core_task_comm(leader, &raw mut name) };
-    name
+    // SAFETY: the accessor checks the address of the task; `name` is ours, and the kernel's helper fills
+    // it in any case, with zeros if it cannot read.
+    unsafe {
+        core_task_comm(leader, &raw mut name);
+        name.assume_init()
+    }
 }
 
 /// The device behind a `struct xdp_buff`, which is what the context of an XDP program is.
