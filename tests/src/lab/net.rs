@@ -57,6 +57,19 @@ pub fn join(device: &str) -> Result<()> {
     Ok(())
 }
 
+/// Lets a device send nothing of its own accord: no neighbour discovery, no multicast reports, no
+/// answers. What is on the wire then is what a scenario puts there, to the packet.
+///
+/// # Errors
+/// If `ip` or `sysctl` refuses.
+pub fn mute(namespace: &str, device: &str) -> Result<()> {
+    sh::sh(&["ip", "-n", namespace, "addr", "flush", "dev", device])?;
+    sh::sh(&["ip", "-n", namespace, "link", "set", device, "arp", "off"])?;
+    let setting = format!("net.ipv6.conf.{device}.disable_ipv6=1");
+    run(namespace, &["sysctl", "-q", "-w", &setting])?.ok()?;
+    Ok(())
+}
+
 /// A command that runs inside a namespace.
 #[must_use]
 pub fn inside(namespace: &str, words: &[&str]) -> Command {

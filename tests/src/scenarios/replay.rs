@@ -22,6 +22,7 @@ pub(crate) fn equals_tshark() -> Result<()> {
     net::create()?;
     for (namespace, device) in [("client", CLIENT_DEVICE), ("server", SERVER_DEVICE)] {
         sh::sh(&["ip", "-n", namespace, "link", "set", device, "mtu", MTU])?;
+        net::mute(namespace, device)?;
     }
     load_at_server(&["--local"])?.ok()?;
     let mut watch = Watch::start(&[])?;
