@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 
 use crate::lab::names::{NameServers, dig};
-use crate::lab::net::{self, MUTE, SERVER, SERVER_DEVICE};
+use crate::lab::net::{self, CLIENT_DEVICE, MUTE, SERVER};
 use crate::lab::reader::{GROUP, unprivileged};
 use crate::lab::{registry, sh};
 
@@ -64,7 +64,7 @@ pub fn run(way: Way) -> Result<()> {
 fn load(from: &[&str]) -> Result<()> {
     let mut words = vec!["dns-tracectl", "load"];
     words.extend(from);
-    words.extend(["--iface", SERVER_DEVICE, "--netns", "server"]);
+    words.extend(["--iface", CLIENT_DEVICE, "--netns", "client"]);
     show(&words)
 }
 
