@@ -1,9 +1,9 @@
 //! What the verifier does for each program, on this kernel: the figures of ARCHITECTURE.md.
 
 use anyhow::{Context, Result, bail, ensure};
-use aya::EbpfLoader;
 use aya::programs::{Program, ProgramError, ProgramInfo};
-use dns_trace_event::CAPTURE_PROGRAMS;
+use aya::{Btf, EbpfLoader};
+use dns_trace_event::{CAPTURE_PROGRAMS, OWNER_PROGRAMS};
 
 use crate::init::note;
 use crate::lab::ctl::unpack_object;
@@ -22,11 +22,13 @@ pub(crate) fn work() -> Result<()> {
         .load(&object)
         .context("cannot load the object")?;
     let mut dearest = 0;
-    for name in CAPTURE_PROGRAMS {
+    let owners = OWNER_PROGRAMS.map(|(name, function)| (name, Some(function)));
+    let captures = CAPTURE_PROGRAMS.map(|name| (name, None));
+    for (name, function) in captures.into_iter().chain(owners) {
         let program = ebpf
             .program_mut(name)
             .with_context(|| format!("{name} is not in the object"))?;
-        let info = load(program).with_context(|| format!("cannot load {name}"))?;
+        let info = load(program, function).with_context(|| format!("cannot load {name}"))?;
         match info.verified_instruction_count() {
             Some(count) => {
                 note(&format!("{name}: {count} verified instructions"))?;
@@ -45,11 +47,16 @@ pub(crate) fn work() -> Result<()> {
     Ok(())
 }
 
-fn load(program: &mut Program) -> Result<ProgramInfo> {
+/// Loads a program; one at the entry of a kernel function needs that function's name.
+fn load(program: &mut Program, function: Option<&str>) -> Result<ProgramInfo> {
     let loaded: Result<(), ProgramError> = match program {
         Program::SchedClassifier(program) => program.load(),
         Program::Xdp(program) => program.load(),
         Program::TracePoint(program) => program.load(),
+        Program::FEntry(program) => {
+            let function = function.context("at the entry of which function?")?;
+            program.load(function, &Btf::from_sys_fs()?)
+        }
         _ => bail!("a program of an unknown type"),
     };
     loaded?;
