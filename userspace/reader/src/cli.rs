@@ -275,12 +275,14 @@ fn rtype(text: &str) -> Result<Rtype, String> {
 }
 
 fn rcode(text: &str) -> Result<OptRcode, String> {
+    // Not by `checked_from_int`, which refuses every code but NOERROR (domain 0.12.3).
     if let Ok(number) = text.parse::<u16>() {
-        return OptRcode::checked_from_int(number).ok_or_else(|| "must be below 4096".to_owned());
+        let code = (number < 4096).then(|| OptRcode::masked_from_int(number));
+        return code.ok_or_else(|| "must be below 4096".to_owned());
     }
     let upper = text.to_ascii_uppercase();
     (0..=4095)
-        .filter_map(OptRcode::checked_from_int)
+        .map(OptRcode::masked_from_int)
         .find(|code| code.to_string() == upper)
         .ok_or_else(|| "not a response code like NXDOMAIN or SERVFAIL".to_owned())
 }

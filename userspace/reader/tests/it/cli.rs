@@ -71,6 +71,19 @@ fn wrong_usage_is_2() {
     }
 }
 
+/// Understood: it is the instance that is missing.
+#[test]
+fn response_codes_are_names_or_numbers() {
+    let root = tempfile::tempdir().unwrap();
+    for code in ["NOERROR", "nxdomain", "SERVFAIL", "BADVERS", "3", "4095"] {
+        let args = ["watch", "--rcode", code, "--root"];
+        reader().args(args).arg(root.path()).assert().code(3);
+    }
+    let args = ["watch", "--rcode", "4096"];
+    let run = reader().args(args).assert().code(2);
+    run.stderr(contains("must be below 4096"));
+}
+
 #[test]
 fn options_come_from_a_file() {
     let root = tempfile::tempdir().unwrap();
