@@ -17,8 +17,10 @@ use crate::name::Suffix;
 use crate::process::Which;
 
 mod record;
+mod serve;
 
 pub use record::{RecordArgs, RecordFormat, RecordPlan, RecordTo};
+pub use serve::{Listen, ServeArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -88,6 +90,13 @@ pub enum Command {
         mut_arg("process", |arg| arg.hide(true))
     )]
     Record(RecordArgs),
+    /// Offer lookups as metrics to Prometheus.
+    ///
+    /// A histogram of durations by type, response code, server and transport; lookups with errors; and every
+    /// counter that the summary has, losses included. No label and no number of series can grow without
+    /// bound, whatever passes. Filters hold for durations and errors; counters count all.
+    #[command(after_help = EXIT_CODES)]
+    Serve(ServeArgs),
     /// Print completions for a shell.
     Completions(CompletionsArgs),
     /// Print the manual page, or write a page a command into a folder.
