@@ -2,6 +2,7 @@
 //! doorbell. Every way in which that fails has its own error, with the command that mends it.
 
 mod doorbell;
+mod fill;
 mod locks;
 mod refusal;
 
@@ -16,6 +17,7 @@ use dns_trace_event::{
     ABI_VERSION, KIND_OWNER, MAP_CONTROL, MAP_EVENTS, MAP_STATS, OwnerRecord, RINGS_DIR, Stats,
 };
 use doorbell::Doorbell;
+use fill::Positions;
 pub use refusal::Remedy;
 use rustix::fs::FlockOperation;
 use thiserror::Error;
@@ -204,6 +206,7 @@ pub struct Ring {
     /// Records.
     pub events: RingBuf<MapData>,
     doorbell: Doorbell,
+    positions: Positions,
     epoch: u32,
     /// Whether owners have been announced through this ring.
     pub announces: bool,
@@ -232,12 +235,18 @@ impl Ring {
         let stats = PerCpuArray::try_from(Map::PerCpuArray(stats))
             .map_err(|error| OpenError::map(&path, error))?;
         let (path, events) = pin(folder, MAP_EVENTS)?;
+        let info = events
+            .info()
+            .map_err(|error| OpenError::map(&path, error))?;
+        let positions = Positions::map(events.fd(), info.max_entries())
+            .map_err(|error| OpenError::io(&path, error))?;
         let events = RingBuf::try_from(Map::RingBuf(events))
             .map_err(|error| OpenError::map(&path, error))?;
         Ok(Self {
             events,
             epoch: doorbell.raise_epoch(),
             doorbell,
+            positions,
             announces: false,
             stats,
             _folder: lock,
@@ -247,6 +256,12 @@ impl Ring {
     /// Stores one of the contract's `READER_*`, before whatever the thread reads next.
     pub fn set_doorbell(&self, reader: u32) {
         self.doorbell.set(reader);
+    }
+
+    /// How full the ring is: 0 to 1.
+    #[must_use]
+    pub fn fill(&self) -> f64 {
+        self.positions.fill()
     }
 
     /// Takes the next record, and tells whether announcements of owners have been lost by then.

@@ -17,8 +17,10 @@ use crate::name::Suffix;
 use crate::process::Which;
 
 mod record;
+mod serve;
 
 pub use record::{RecordArgs, RecordFormat, RecordPlan, RecordTo};
+pub use serve::{Listen, ServeArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -88,6 +90,13 @@ pub enum Command {
         mut_arg("process", |arg| arg.hide(true))
     )]
     Record(RecordArgs),
+    /// Offer lookups as metrics to Prometheus.
+    ///
+    /// A histogram of durations by type, response code, server and transport; lookups with errors; and every
+    /// counter that the summary has, losses included. No label and no number of series can grow without
+    /// bound, whatever passes. Filters hold for durations and errors; counters count all.
+    #[command(after_help = EXIT_CODES)]
+    Serve(ServeArgs),
     /// Print completions for a shell.
     Completions(CompletionsArgs),
     /// Print the manual page, or write a page a command into a folder.
@@ -275,12 +284,14 @@ fn rtype(text: &str) -> Result<Rtype, String> {
 }
 
 fn rcode(text: &str) -> Result<OptRcode, String> {
+    // Not by `checked_from_int`, which refuses every code but NOERROR (domain 0.12.3).
     if let Ok(number) = text.parse::<u16>() {
-        return OptRcode::checked_from_int(number).ok_or_else(|| "must be below 4096".to_owned());
+        let code = (number < 4096).then(|| OptRcode::masked_from_int(number));
+        return code.ok_or_else(|| "must be below 4096".to_owned());
     }
     let upper = text.to_ascii_uppercase();
     (0..=4095)
-        .filter_map(OptRcode::checked_from_int)
+        .map(OptRcode::masked_from_int)
         .find(|code| code.to_string() == upper)
         .ok_or_else(|| "not a response code like NXDOMAIN or SERVFAIL".to_owned())
 }

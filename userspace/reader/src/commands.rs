@@ -20,6 +20,7 @@ use crate::sink::Sink;
 use crate::tap::Tap;
 
 pub mod record;
+pub mod serve;
 mod signals;
 pub mod stats;
 mod summary_file;
@@ -162,6 +163,7 @@ impl Begun {
             kernel,
             seconds: session.started.elapsed().as_secs_f64(),
         };
+        ticker.end(&summary);
         // Whoever closed standard error does not want the summary.
         let _ = writeln!(io::stderr(), "{summary}");
         if let Some(file) = session.summary_file {

@@ -6,6 +6,7 @@
 //! [`cgroups`] the [`container`] it is in,
 //! [`lookup`] is what comes of it, [`filter`] and [`sink`] decide what is shown and how ([`unicode`]: which names a terminal may see).
 //! [`tap`] takes packets and messages as they are, on their way, and [`spool`] writes them without making anybody wait.
+//! [`metrics`] makes bounded numbers of lookups, and [`serve`] offers them.
 //! [`confine`] takes away what the process does not need for it.
 //! [`pipeline`] ties them together; [`cli`] and [`commands`] are the command line.
 
@@ -23,12 +24,14 @@ pub mod interface;
 pub mod lookup;
 pub mod matcher;
 pub mod message;
+pub mod metrics;
 pub mod name;
 pub mod owners;
 pub mod pipeline;
 pub mod process;
 pub mod record;
 pub mod ring;
+pub mod serve;
 pub mod sink;
 pub mod spool;
 pub mod tap;

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             Ok(plan) => commands::record::run(args, plan),
             Err(error) => error.exit(),
         },
+        Command::Serve(args) => commands::serve::run(args),
         Command::Completions(args) => page(Ok(pages::completions::<Cli>(args))),
         Command::Man(args) => page(pages::man::<Cli>(args)),
     })

@@ -28,6 +28,7 @@ use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
 use crate::bundle::Ring;
 use crate::clock::boot_now;
+use crate::counts::Summary;
 use crate::pipeline::Pipeline;
 
 /// Time between two looks while messages come, at first and at most.
@@ -79,6 +80,16 @@ pub trait Ticker {
     /// # Errors
     /// The output's.
     fn tick(&mut self, pipeline: &mut Pipeline<'_>, kernel: &Stats) -> io::Result<bool>;
+
+    /// How full the fullest ring is as a drain begins: 0 to 1.
+    fn filled(&mut self, fill: f64) {
+        let _ = fill;
+    }
+
+    /// The reading has ended, with these counters.
+    fn end(&mut self, summary: &Summary) {
+        let _ = summary;
+    }
 }
 
 /// Never called.
@@ -169,6 +180,11 @@ impl Reader {
         Ok(sum)
     }
 
+    /// How full the fullest ring is: 0 to 1.
+    fn fill(&self) -> f64 {
+        self.rings.iter().map(Ring::fill).fold(0.0, f64::max)
+    }
+
     /// Feeds the pipeline until the signal is given or the pipeline is done.
     ///
     /// # Errors
@@ -182,6 +198,7 @@ impl Reader {
         let mut nap = NAP_MIN;
         loop {
             self.ring(READER_AWAKE);
+            ticker.filled(self.fill());
             let drained = self.drain(pipeline).context(OUTPUT)?;
             if pipeline.is_done() || stop {
                 break;

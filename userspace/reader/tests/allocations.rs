@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::io;
 
 use dns_trace::interface::Interfaces;
+use dns_trace::metrics::{Limits, Meter, NamePart};
 use dns_trace::pipeline::{Options, Pipeline};
 use dns_trace::sink::json::JsonSink;
 use dns_trace::sink::{Silent, Sink};
@@ -120,6 +121,22 @@ fn decode_and_match_allocate_nothing() {
 fn json_lines_allocate_nothing() {
     let mut sink = JsonSink::new(io::sink(), Interfaces::fixed(&[(2, "eth0")]));
     assert_eq!(allocations(&mut sink, None), 0);
+}
+
+#[test]
+fn measuring_allocates_nothing() {
+    for part in [NamePart::Registered, NamePart::Whole] {
+        // All names are there after the first half, or have no room.
+        let mut meter = Meter::new(Limits {
+            servers: 4,
+            names: Some((100, part)),
+            series: 1000,
+        });
+        let measures = meter.measures();
+        assert_eq!(allocations(&mut meter, None), 0);
+        let buckets = measures.durations.iter().map(|(_, d)| d.buckets());
+        assert_eq!(buckets.flatten().sum::<u64>(), 1000);
+    }
 }
 
 fn recorder<F: Format>(format: F) -> Recorder<F> {

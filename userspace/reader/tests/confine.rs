@@ -8,7 +8,7 @@
 
 use std::env;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -201,6 +201,25 @@ const LEFT: &[(&str, Action)] = &[
         peer.set_nodelay(true)?;
         drop(client);
         peer.shutdown(std::net::Shutdown::Both)
+    }),
+    ("answering_scrapes", |confine, place| {
+        let server = TcpListener::bind("127.0.0.1:0")?;
+        server.set_nonblocking(true)?;
+        let mut client = TcpStream::connect(server.local_addr()?)?;
+        client.write_all(b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n")?;
+        let limits = dns_trace::metrics::Limits {
+            servers: 1,
+            names: None,
+            series: 1,
+        };
+        let meter = dns_trace::metrics::Meter::new(limits);
+        let plan = dns_trace::serve::Plan::new(Some(server), meter.measures())?;
+        confine(reading(place).accepts());
+        let server = plan.start()?;
+        let mut text = String::new();
+        client.read_to_string(&mut text)?;
+        assert!(text.contains("dns_trace_build_info"), "{text}");
+        server.stop()
     }),
     ("connecting_again", |confine, place| {
         let server = TcpListener::bind("127.0.0.1:0")?;

@@ -96,6 +96,12 @@ pub(crate) const TEST: &[Package] = &[
         "tshark",
     ),
     package("dnstap-ldns", "reading recordings (dnstap)", "dnstap-ldns"),
+    service(
+        "prometheus",
+        "scraping the reader, checking its metrics (promtool)",
+        "promtool",
+        &["prometheus"],
+    ),
     package("fstrm-bin", "a collector of dnstap", "fstrm_capture"),
     package(
         "bpftool",

@@ -25,6 +25,7 @@ fn help_texts() {
     insta::assert_snapshot!("help_watch", help(&["watch", "--help"]));
     insta::assert_snapshot!("help_stats", help(&["stats", "--help"]));
     insta::assert_snapshot!("help_record", help(&["record", "--help"]));
+    insta::assert_snapshot!("help_serve", help(&["serve", "--help"]));
 }
 
 #[test]
@@ -65,10 +66,27 @@ fn wrong_usage_is_2() {
         &["record", "--format", "pcapng", "f", "--rotate-files", "2"],
         &["record", "--format", "pcapng", "f", "--failures"],
         &["record", "--format", "pcapng", "f", "--min-latency", "1s"],
+        &["serve", "--listen", "localhost"],
+        &["serve", "--name-part", "whole"],
+        &["serve", "--names", "0"],
+        &["serve", "--max-series", "0"],
         &[],
     ] {
         reader().args(args).assert().code(2);
     }
+}
+
+/// Understood: it is the instance that is missing.
+#[test]
+fn response_codes_are_names_or_numbers() {
+    let root = tempfile::tempdir().unwrap();
+    for code in ["NOERROR", "nxdomain", "SERVFAIL", "BADVERS", "3", "4095"] {
+        let args = ["watch", "--rcode", code, "--root"];
+        reader().args(args).arg(root.path()).assert().code(3);
+    }
+    let args = ["watch", "--rcode", "4096"];
+    let run = reader().args(args).assert().code(2);
+    run.stderr(contains("must be below 4096"));
 }
 
 #[test]
@@ -77,7 +95,8 @@ fn options_come_from_a_file() {
     let file = root.path().join("dns-trace.toml");
     let options = "[watch]\noutput = 'json'\nname = ['example.com', 'example.org']\n\
         timeout = '2s'\nmax-pending = 1024\nfailures = true\ninstance = 'other'\n\
-        [stats]\ninterval = '5s'\n";
+        [stats]\ninterval = '5s'\n\
+        [serve]\nlisten = '127.0.0.1:0'\nnames = 10\nname-part = 'whole'\ninstance = 'fourth'\n";
     fs::write(&file, options).unwrap();
     let run = |command, args: &[&str]| {
         let mut reader = reader();
@@ -94,6 +113,9 @@ fn options_come_from_a_file() {
     run("stats", &[])
         .code(3)
         .stderr(contains("instance \"default\""));
+    run("serve", &[])
+        .code(3)
+        .stderr(contains("instance \"fourth\""));
     fs::write(&file, "\n[watch]\nintervall = '5s'\n").unwrap();
     let wanted = format!(
         "error: {}:3: unknown option intervall in [watch]; known are: output, count, idna, instance, ",
@@ -129,6 +151,7 @@ fn no_bundle_is_3() {
         &["watch"][..],
         &["stats"],
         &["record", "--format", "pcapng", "-"],
+        &["serve", "--listen", "127.0.0.1:0"],
     ] {
         let run = reader()
             .args(command)
@@ -218,6 +241,21 @@ fn a_summary_that_cannot_be_written_is_said_at_once() {
         file.display()
     );
     run.stderr(starts_with(wanted));
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_with_what_mends_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let port = taken.local_addr().unwrap().port();
+    let run = reader()
+        .args(["serve", "--listen", &address])
+        .assert()
+        .code(1);
+    run.stderr(format!(
+        "dns-trace: cannot listen on {address} for scrapes (see who does: sudo ss -ltnp sport = {port}; \
+         or give another: --listen ADDRESS:PORT): Address already in use (os error 98)\n"
+    ));
 }
 
 #[test]

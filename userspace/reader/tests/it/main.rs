@@ -19,6 +19,7 @@ mod pipeline;
 mod rdata;
 mod recording;
 mod records;
+mod serve;
 mod streams;
 mod tcp;
 mod tshark;

@@ -59,7 +59,7 @@ fn tapped(tap: &mut dyn Tap, records: &[Rec]) -> Counts {
 }
 
 /// What came of starting a program of a Debian package.
-fn started<T>(result: std::io::Result<T>, program: &str, package: &str) -> T {
+pub(crate) fn started<T>(result: std::io::Result<T>, program: &str, package: &str) -> T {
     let missing =
         |error| format!("cannot run {program}: {error}; it is in {package}: cargo xtask setup");
     result.map_err(missing).unwrap()
