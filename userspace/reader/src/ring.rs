@@ -18,6 +18,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
@@ -47,8 +48,8 @@ const OUTPUT: &str = "cannot write the output";
 const STOP: u64 = u64::MAX;
 
 /// Ends a [`Reader`] from another thread.
-#[derive(Debug)]
-pub struct Stop(OwnedFd);
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<OwnedFd>);
 
 impl Stop {
     /// A signal that has not been given.
@@ -56,10 +57,8 @@ impl Stop {
     /// # Errors
     /// The kernel's.
     pub fn new() -> io::Result<Self> {
-        Ok(Self(eventfd(
-            0,
-            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
-        )?))
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        Ok(Self(Arc::new(eventfd(0, flags)?)))
     }
 
     /// Ends the reader after one more drain.
@@ -79,6 +78,9 @@ pub trait Ticker {
     /// # Errors
     /// The output's.
     fn tick(&mut self, pipeline: &mut Pipeline<'_>, kernel: &Stats) -> io::Result<bool>;
+
+    /// The reading is over, and the summary comes next.
+    fn end(&mut self) {}
 }
 
 /// Never called.

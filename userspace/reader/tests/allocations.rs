@@ -17,6 +17,7 @@ use dns_trace::spool::file::FileOutput;
 use dns_trace::tap::dnstap::{Dnstap, Framing};
 use dns_trace::tap::pcapng::Pcapng;
 use dns_trace::tap::{Format, MessageFilter, Recorder, Tap};
+use dns_trace::top::tally::{SLOTS, TallySink};
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 
@@ -120,6 +121,16 @@ fn decode_and_match_allocate_nothing() {
 fn json_lines_allocate_nothing() {
     let mut sink = JsonSink::new(io::sink(), Interfaces::fixed(&[(2, "eth0")]));
     assert_eq!(allocations(&mut sink, None), 0);
+}
+
+/// More names than the table has slots: what makes room is what allocates nothing.
+#[test]
+fn counting_for_top_allocates_nothing() {
+    let mut sink = TallySink::default();
+    assert_eq!(allocations(&mut sink, None), 0);
+    let tally = sink.0.borrow();
+    assert_eq!(tally.names.evicted(), 1000 - SLOTS as u64);
+    assert_eq!(tally.processes.slots().len(), 1);
 }
 
 fn recorder<F: Format>(format: F) -> Recorder<F> {

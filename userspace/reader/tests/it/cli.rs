@@ -24,6 +24,7 @@ fn help_texts() {
     insta::assert_snapshot!("help", help(&["--help"]));
     insta::assert_snapshot!("help_watch", help(&["watch", "--help"]));
     insta::assert_snapshot!("help_stats", help(&["stats", "--help"]));
+    insta::assert_snapshot!("help_top", help(&["top", "--help"]));
     insta::assert_snapshot!("help_record", help(&["record", "--help"]));
 }
 
@@ -77,7 +78,7 @@ fn options_come_from_a_file() {
     let file = root.path().join("dns-trace.toml");
     let options = "[watch]\noutput = 'json'\nname = ['example.com', 'example.org']\n\
         timeout = '2s'\nmax-pending = 1024\nfailures = true\ninstance = 'other'\n\
-        [stats]\ninterval = '5s'\n";
+        [stats]\ninterval = '5s'\n[top]\ninstance = 'fourth'\n";
     fs::write(&file, options).unwrap();
     let run = |command, args: &[&str]| {
         let mut reader = reader();
@@ -103,6 +104,12 @@ fn options_come_from_a_file() {
 }
 
 #[test]
+fn top_wants_a_terminal() {
+    let run = reader().arg("top").assert().code(1).stdout("");
+    run.stderr(contains("use dns-trace watch or dns-trace stats"));
+}
+
+#[test]
 fn completions_and_pages_are_made_of_the_definition() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         assert!(help(&["completions", shell]).contains("summary-file"));
@@ -110,7 +117,12 @@ fn completions_and_pages_are_made_of_the_definition() {
     assert!(help(&["man"]).contains("\n.TH dns-trace 1 "));
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(help(&["man", folder.path().to_str().unwrap()]), "");
-    for page in ["dns-trace.1", "dns-trace-watch.1", "dns-trace-stats.1"] {
+    for page in [
+        "dns-trace.1",
+        "dns-trace-watch.1",
+        "dns-trace-stats.1",
+        "dns-trace-top.1",
+    ] {
         assert!(folder.path().join(page).is_file(), "{page}");
     }
     let none = folder.path().join("none");

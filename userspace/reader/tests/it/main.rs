@@ -21,4 +21,5 @@ mod recording;
 mod records;
 mod streams;
 mod tcp;
+mod top;
 mod tshark;
