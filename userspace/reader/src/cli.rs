@@ -67,6 +67,15 @@ pub enum Command {
     /// Reads the ring like `watch`, so that only one of them can run on an instance.
     #[command(after_help = EXIT_CODES)]
     Stats(StatsArgs),
+    /// Show who asks most for what, how long it takes and what fails, live on a terminal.
+    ///
+    /// Tables of names, clients, servers and processes have room for 512 rows each. As long as no more come,
+    /// they are exact. After that the rarest makes room, and a count with a + behind it is at least
+    /// that; what it may miss is at most one in 512 of all lookups. ? explains the keys. Reads the ring
+    /// like `watch`, so that only one of them can run on an instance. Ends with a summary on standard
+    /// error.
+    #[command(after_help = EXIT_CODES)]
+    Top(TopArgs),
     /// Write packets or messages to a file, or to a collector.
     ///
     /// They are taken as they are seen, before they become lookups. Filters hold for each by itself:
@@ -133,6 +142,14 @@ pub struct StatsArgs {
     #[arg(long)]
     pub once: bool,
     /// Everything that `watch` has, too.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// Arguments of `top`.
+#[derive(Clone, Debug, Args)]
+pub struct TopArgs {
+    /// Everything that `stats` has, too.
     #[command(flatten)]
     pub common: CommonArgs,
 }

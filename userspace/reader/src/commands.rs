@@ -1,5 +1,6 @@
 //! The commands, one file each, and the session that they share: open, read, end, sum up.
 
+use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::thread;
@@ -24,6 +25,7 @@ pub mod serve;
 mod signals;
 pub mod stats;
 mod summary_file;
+pub mod top;
 pub mod version;
 pub mod watch;
 
@@ -117,6 +119,11 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
+    /// Ends the reading from elsewhere.
+    pub(crate) const fn stop(&self) -> &Stop {
+        &self.session.stop
+    }
+
     /// Reads until a signal, the end of the duration or of the count, or until nobody reads the
     /// output any more; then sums up.
     ///
@@ -183,6 +190,11 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
             .downcast_ref::<io::Error>()
             .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
     })
+}
+
+/// Whether colour is welcome on a terminal (no-color.org).
+pub(crate) fn with_colour() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether standard output is a terminal.

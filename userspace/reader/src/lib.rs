@@ -7,6 +7,7 @@
 //! [`lookup`] is what comes of it, [`filter`] and [`sink`] decide what is shown and how ([`unicode`]: which names a terminal may see).
 //! [`tap`] takes packets and messages as they are, on their way, and [`spool`] writes them without making anybody wait.
 //! [`metrics`] makes bounded numbers of lookups, and [`serve`] offers them.
+//! [`top`] keeps the most frequent of everything, and shows it on a terminal.
 //! [`confine`] takes away what the process does not need for it.
 //! [`pipeline`] ties them together; [`cli`] and [`commands`] are the command line.
 
@@ -36,4 +37,5 @@ pub mod sink;
 pub mod spool;
 pub mod tap;
 pub mod tcp;
+pub mod top;
 pub mod unicode;

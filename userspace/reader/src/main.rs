@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     outcome(match &cli.command {
         Command::Watch(args) => commands::watch::run(args),
         Command::Stats(args) => commands::stats::run(args),
+        Command::Top(args) => commands::top::run(args),
         Command::Record(args) => match args.plan() {
             Ok(plan) => commands::record::run(args, plan),
             Err(error) => error.exit(),

@@ -18,6 +18,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
@@ -48,8 +49,8 @@ const OUTPUT: &str = "cannot write the output";
 const STOP: u64 = u64::MAX;
 
 /// Ends a [`Reader`] from another thread.
-#[derive(Debug)]
-pub struct Stop(OwnedFd);
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<OwnedFd>);
 
 impl Stop {
     /// A signal that has not been given.
@@ -57,10 +58,8 @@ impl Stop {
     /// # Errors
     /// The kernel's.
     pub fn new() -> io::Result<Self> {
-        Ok(Self(eventfd(
-            0,
-            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
-        )?))
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        Ok(Self(Arc::new(eventfd(0, flags)?)))
     }
 
     /// Ends the reader after one more drain.
@@ -86,7 +85,7 @@ pub trait Ticker {
         let _ = fill;
     }
 
-    /// The reading has ended, with these counters.
+    /// The reading has ended, with these counters; the summary is printed next.
     fn end(&mut self, summary: &Summary) {
         let _ = summary;
     }

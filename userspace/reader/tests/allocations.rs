@@ -18,6 +18,7 @@ use dns_trace::spool::file::FileOutput;
 use dns_trace::tap::dnstap::{Dnstap, Framing};
 use dns_trace::tap::pcapng::Pcapng;
 use dns_trace::tap::{Format, MessageFilter, Recorder, Tap};
+use dns_trace::top::tally::{SLOTS, TallySink};
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 
@@ -137,6 +138,16 @@ fn measuring_allocates_nothing() {
         let buckets = measures.durations.iter().map(|(_, d)| d.buckets());
         assert_eq!(buckets.flatten().sum::<u64>(), 1000);
     }
+}
+
+/// More names than the table has slots: what makes room is what allocates nothing.
+#[test]
+fn counting_for_top_allocates_nothing() {
+    let mut sink = TallySink::default();
+    assert_eq!(allocations(&mut sink, None), 0);
+    let tally = sink.0.borrow();
+    assert_eq!(tally.names.evicted(), 1000 - SLOTS as u64);
+    assert_eq!(tally.processes.slots().len(), 1);
 }
 
 fn recorder<F: Format>(format: F) -> Recorder<F> {

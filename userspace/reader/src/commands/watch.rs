@@ -1,11 +1,10 @@
 //! `dns-trace watch`: lookups as they end.
 
-use std::env;
 use std::io;
 
 use jiff::tz::TimeZone;
 
-use super::{Session, on_terminal};
+use super::{Session, on_terminal, with_colour};
 use crate::cli::{WatchArgs, WatchOutput};
 use crate::interface::Interfaces;
 use crate::ring::NoTicker;
@@ -40,7 +39,7 @@ fn look() -> Look {
         width: size
             .map(|size| usize::from(size.ws_col))
             .filter(|width| *width > 0),
-        colour: terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        colour: terminal && with_colour(),
         zone: TimeZone::system(),
     }
 }

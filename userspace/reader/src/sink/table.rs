@@ -285,7 +285,7 @@ impl<W: Write> TableSink<W> {
     }
 }
 
-const fn outcome_name(outcome: Outcome) -> &'static str {
+pub(crate) const fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Answered | Outcome::Response => "ANSWERED",
         Outcome::Timeout => "TIMEOUT",
@@ -348,7 +348,8 @@ impl fmt::Display for Latency {
     }
 }
 
-struct AnswerList<'a>(&'a Lookup<'a>);
+/// Answers in a line.
+pub(crate) struct AnswerList<'a>(pub(crate) &'a Lookup<'a>);
 
 impl fmt::Display for AnswerList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -24,6 +24,7 @@ fn help_texts() {
     insta::assert_snapshot!("help", help(&["--help"]));
     insta::assert_snapshot!("help_watch", help(&["watch", "--help"]));
     insta::assert_snapshot!("help_stats", help(&["stats", "--help"]));
+    insta::assert_snapshot!("help_top", help(&["top", "--help"]));
     insta::assert_snapshot!("help_record", help(&["record", "--help"]));
     insta::assert_snapshot!("help_serve", help(&["serve", "--help"]));
 }
@@ -96,7 +97,8 @@ fn options_come_from_a_file() {
     let options = "[watch]\noutput = 'json'\nname = ['example.com', 'example.org']\n\
         timeout = '2s'\nmax-pending = 1024\nfailures = true\ninstance = 'other'\n\
         [stats]\ninterval = '5s'\n\
-        [serve]\nlisten = '127.0.0.1:0'\nnames = 10\nname-part = 'whole'\ninstance = 'fourth'\n";
+        [serve]\nlisten = '127.0.0.1:0'\nnames = 10\nname-part = 'whole'\ninstance = 'fourth'\n\
+        [top]\ninstance = 'fifth'\n";
     fs::write(&file, options).unwrap();
     let run = |command, args: &[&str]| {
         let mut reader = reader();
@@ -125,6 +127,12 @@ fn options_come_from_a_file() {
 }
 
 #[test]
+fn top_wants_a_terminal() {
+    let run = reader().arg("top").assert().code(1).stdout("");
+    run.stderr(contains("use dns-trace watch or dns-trace stats"));
+}
+
+#[test]
 fn completions_and_pages_are_made_of_the_definition() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         assert!(help(&["completions", shell]).contains("summary-file"));
@@ -132,7 +140,12 @@ fn completions_and_pages_are_made_of_the_definition() {
     assert!(help(&["man"]).contains("\n.TH dns-trace 1 "));
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(help(&["man", folder.path().to_str().unwrap()]), "");
-    for page in ["dns-trace.1", "dns-trace-watch.1", "dns-trace-stats.1"] {
+    for page in [
+        "dns-trace.1",
+        "dns-trace-watch.1",
+        "dns-trace-stats.1",
+        "dns-trace-top.1",
+    ] {
         assert!(folder.path().join(page).is_file(), "{page}");
     }
     let none = folder.path().join("none");

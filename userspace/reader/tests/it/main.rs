@@ -22,4 +22,5 @@ mod records;
 mod serve;
 mod streams;
 mod tcp;
+mod top;
 mod tshark;
