@@ -245,6 +245,11 @@ pub const ALL: &[Scenario] = &[
     since(
         READING,
         Below::SeenIn("local_tc"),
+        scenario("serve_prometheus", 150, scenarios::serve::prometheus),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
         scenario("refusals_reader", 60, scenarios::refusals::reader),
     ),
     scenario("refusals_operator", 30, scenarios::refusals::operator),

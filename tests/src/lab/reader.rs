@@ -49,7 +49,7 @@ pub fn writable_lab() -> Result<()> {
     Ok(())
 }
 
-/// A running `dns-trace watch --output json`.
+/// A running `dns-trace`: `watch --output json`, or another command.
 #[derive(Debug)]
 pub struct Watch(Daemon);
 
@@ -68,20 +68,28 @@ impl Watch {
     /// # Errors
     /// If it ends instead.
     pub fn start(arguments: &[&str]) -> Result<Self> {
+        let mut words = vec!["watch", "--output", "json"];
+        words.extend(arguments);
+        Self::start_command(&words)
+    }
+
+    /// The same with any command.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn start_command(arguments: &[&str]) -> Result<Self> {
         writable_lab()?;
-        let mut words = vec![
-            "dns-trace",
-            "watch",
-            "--output",
-            "json",
+        let mut words = vec!["dns-trace"];
+        words.extend(arguments);
+        words.extend([
             "--summary-file",
             SUMMARY,
             // A system call that confinement forgot ends the reader here, and not at a user's.
             "--confine",
             "strict",
-        ];
-        words.extend(arguments);
-        let daemon = Daemon::start("watch", &mut unprivileged(Some(GROUP), &words))?;
+        ]);
+        let name = arguments.first().copied().unwrap_or_default();
+        let daemon = Daemon::start(name, &mut unprivileged(Some(GROUP), &words))?;
         let daemon = daemon.ready(20, |d| Ok(d.stderr().contains("dns-trace: reading")))?;
         nothing_is_permitted(daemon.pid())?;
         Ok(Self(daemon))

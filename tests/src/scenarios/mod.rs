@@ -20,6 +20,7 @@ pub(crate) mod pipeline;
 pub(crate) mod rate;
 pub(crate) mod refusals;
 pub(crate) mod replay;
+pub(crate) mod serve;
 pub(crate) mod tcp;
 pub(crate) mod upgrade;
 pub(crate) mod verifier;

@@ -20,7 +20,7 @@ mod record;
 mod serve;
 
 pub use record::{RecordArgs, RecordFormat, RecordPlan, RecordTo};
-pub use serve::{Listen, ServeArgs};
+pub use serve::{Listen, OtlpPlan, ServeArgs, ServePlan};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -99,11 +99,15 @@ pub enum Command {
         mut_arg("process", |arg| arg.hide(true))
     )]
     Record(RecordArgs),
-    /// Offer lookups as metrics to Prometheus.
+    /// Offer lookups as metrics to Prometheus, or send them by OTLP.
     ///
     /// A histogram of durations by type, response code, server and transport; lookups with errors; and every
     /// counter that the summary has, losses included. No label and no number of series can grow without
-    /// bound, whatever passes. Filters hold for durations and errors; counters count all.
+    /// bound, whatever passes. Filters hold for durations, errors and log records; counters count all.
+    ///
+    /// With --otlp they are sent to a collector as well, and a log record a lookup with --otlp-logs. One that is
+    /// slow or away loses log records that do not fit into 8 MiB, which is counted. Ends with a summary on
+    /// standard error.
     #[command(after_help = EXIT_CODES)]
     Serve(ServeArgs),
     /// Print completions for a shell.

@@ -31,7 +31,10 @@ fn main() -> ExitCode {
             Ok(plan) => commands::record::run(args, plan),
             Err(error) => error.exit(),
         },
-        Command::Serve(args) => commands::serve::run(args),
+        Command::Serve(args) => match args.plan() {
+            Ok(plan) => commands::serve::run(args, plan),
+            Err(error) => error.exit(),
+        },
         Command::Completions(args) => page(Ok(pages::completions::<Cli>(args))),
         Command::Man(args) => page(pages::man::<Cli>(args)),
     })

@@ -6,6 +6,7 @@
 //! reads them never makes it wait. Nothing here knows how they are sent.
 
 mod board;
+mod exports;
 mod labels;
 mod names;
 mod series;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use domain::base::iana::OptRcode;
 
 pub use board::{Board, BoardTicker, State};
+pub use exports::{Exports, Fate, Signal};
 pub use labels::{ERROR_LABELS, LABELS, Texts};
 pub use names::NamePart;
 pub use series::{BOUNDS_NS, Count, Durations, Labels, Store};
@@ -55,6 +57,8 @@ pub struct Measures {
     pub names: Option<Arc<Texts>>,
     /// Counters.
     pub board: Board,
+    /// What became of what was sent to a collector.
+    pub exports: Exports,
     lag_ns: AtomicU64,
 }
 
@@ -92,6 +96,7 @@ impl Meter {
             servers: servers.texts(),
             names: names.as_ref().map(Names::texts),
             board: Board::new(),
+            exports: Exports::default(),
             lag_ns: AtomicU64::new(0),
         });
         Self {

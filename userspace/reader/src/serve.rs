@@ -1,6 +1,7 @@
 //! Offers what [`crate::metrics`] has measured, on a thread of its own.
 
 pub mod http;
+pub mod otlp;
 pub mod prometheus;
 
 use std::io;
@@ -12,6 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use crate::metrics::Measures;
+use otlp::Exporter;
 
 /// What is to be served, before the process gives up what it does not need.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub struct Plan {
     runtime: Runtime,
     listener: Option<TcpListener>,
     measures: Arc<Measures>,
+    exporter: Option<Exporter>,
 }
 
 impl Plan {
@@ -32,7 +35,15 @@ impl Plan {
             runtime: Builder::new_current_thread().enable_all().build()?,
             listener,
             measures,
+            exporter: None,
         })
+    }
+
+    /// Sends them to a collector, too.
+    #[must_use]
+    pub fn with_exporter(mut self, exporter: Option<Exporter>) -> Self {
+        self.exporter = exporter;
+        self
     }
 
     /// Starts the thread.
@@ -51,6 +62,7 @@ impl Plan {
             runtime,
             listener,
             measures,
+            mut exporter,
         } = self;
         runtime.block_on(async {
             let scrapes = async {
@@ -59,11 +71,22 @@ impl Plan {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            let exports = async {
+                match &mut exporter {
+                    Some(exporter) => exporter.run().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let result = tokio::select! {
                 result = scrapes => result,
+                () = exports => Ok(()),
                 // Also if whoever started it has gone.
                 _ = ended => Ok(()),
+            };
+            if let Some(exporter) = &mut exporter {
+                exporter.finish().await;
             }
+            result
         })
     }
 }

@@ -221,6 +221,37 @@ const LEFT: &[(&str, Action)] = &[
         assert!(text.contains("dns_trace_build_info"), "{text}");
         server.stop()
     }),
+    ("sending_to_a_collector_again", |confine, place| {
+        let collector = TcpListener::bind("127.0.0.1:0")?;
+        let port = collector.local_addr()?.port();
+        let limits = dns_trace::metrics::Limits {
+            servers: 1,
+            names: None,
+            series: 1,
+        };
+        let measures = dns_trace::metrics::Meter::new(limits).measures();
+        let url = format!("http://localhost:{port}")
+            .parse()
+            .map_err(io::Error::other)?;
+        let url: dns_trace::serve::otlp::Url = url;
+        let exporter = dns_trace::serve::otlp::Exporter::new(
+            url.find().map_err(io::Error::other)?,
+            dns_trace::serve::otlp::Source::this_host("default"),
+            measures.clone(),
+            std::time::Duration::from_millis(10),
+        );
+        let plan = dns_trace::serve::Plan::new(None, measures)?.with_exporter(Some(exporter));
+        confine(reading(place).connects(port).accepts());
+        let server = plan.start()?;
+        for _ in 0..2 {
+            // It looks the name up anew, and greets; who hangs up is called again.
+            let mut greeting = [0; 14];
+            collector.accept()?.0.read_exact(&mut greeting)?;
+            assert_eq!(&greeting, b"PRI * HTTP/2.0");
+        }
+        drop(collector);
+        server.stop()
+    }),
     ("connecting_again", |confine, place| {
         let server = TcpListener::bind("127.0.0.1:0")?;
         let port = server.local_addr()?.port();

@@ -12,6 +12,8 @@ pub(crate) const PROGRAMS: &[&str] = &[
     "nsd-checkconf",
     "nsenter",
     "openssl",
+    "prometheus",
+    "promtool",
     "setpriv",
     "skopeo",
     "tc",

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _};
 
-use super::CommonArgs;
+use super::{Cli, CommonArgs, interval};
 use crate::metrics::{Limits, NamePart};
+use crate::serve::otlp::Url;
 
 /// Arguments of `serve`.
 #[derive(Clone, Debug, Args)]
@@ -36,6 +39,15 @@ pub struct ServeArgs {
     /// counted together, with all labels `other`.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_series: u32,
+    /// Send metrics to the OpenTelemetry collector at this URL, by gRPC: http://127.0.0.1:4317.
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<Url>,
+    /// Time between two messages with metrics.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = interval, requires = "otlp")]
+    pub otlp_interval: Duration,
+    /// Send a log record a lookup, too: who asked, for what, and what came back.
+    #[arg(long, requires = "otlp")]
+    pub otlp_logs: bool,
     /// Everything that `watch` has, too.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -64,14 +76,55 @@ impl FromStr for Listen {
     }
 }
 
-impl ServeArgs {
+/// What `serve` is to do.
+#[derive(Clone, Debug)]
+pub struct ServePlan {
+    /// Where to listen, if anywhere.
+    pub listen: Option<SocketAddr>,
     /// How much there may be.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        Limits {
-            servers: self.max_servers,
-            names: self.names.map(|most| (most, self.name_part)),
-            series: self.max_series as usize,
+    pub limits: Limits,
+    /// Where to send to, if anywhere.
+    pub otlp: Option<OtlpPlan>,
+}
+
+/// What is sent to a collector.
+#[derive(Clone, Debug)]
+pub struct OtlpPlan {
+    /// Where it is.
+    pub url: Url,
+    /// Time between two messages with metrics.
+    pub interval: Duration,
+    /// A log record a lookup, too.
+    pub logs: bool,
+}
+
+impl ServeArgs {
+    /// What to do.
+    ///
+    /// # Errors
+    /// Wrong usage that single arguments do not show.
+    pub fn plan(&self) -> Result<ServePlan, clap::Error> {
+        let listen = match self.listen {
+            Listen::At(address) => Some(address),
+            Listen::Off => None,
+        };
+        let otlp = self.otlp.clone().map(|url| OtlpPlan {
+            url,
+            interval: self.otlp_interval,
+            logs: self.otlp_logs,
+        });
+        if listen.is_none() && otlp.is_none() {
+            let text = "nothing to serve: give --listen ADDRESS:PORT or --otlp URL";
+            return Err(Cli::command().error(ErrorKind::MissingRequiredArgument, text));
         }
+        Ok(ServePlan {
+            listen,
+            limits: Limits {
+                servers: self.max_servers,
+                names: self.names.map(|most| (most, self.name_part)),
+                series: self.max_series as usize,
+            },
+            otlp,
+        })
     }
 }

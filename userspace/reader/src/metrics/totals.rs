@@ -3,7 +3,7 @@
 
 use dns_trace_event::Stats;
 
-use super::{Measures, State};
+use super::{Exports, Fate, Measures, Signal, State};
 use crate::counts::Summary;
 
 /// Something that only grows.
@@ -50,10 +50,11 @@ fn by(
 
 /// All counters.
 #[must_use]
-pub fn counters(summary: &Summary) -> Vec<Counter> {
+pub fn counters(summary: &Summary, exports: &Exports) -> Vec<Counter> {
     let mut all = messages(summary);
     all.extend(kernel(&summary.kernel.0));
     all.extend(reader(summary));
+    all.extend(sent(exports));
     all
 }
 
@@ -264,6 +265,38 @@ fn reader(summary: &Summary) -> Vec<Counter> {
             "dns_trace_shown_lookups",
             "Lookups and malformed messages that the filters let through.",
             counts.shown,
+        ),
+    ]
+}
+
+/// What was sent to a collector.
+fn sent(exports: &Exports) -> Vec<Counter> {
+    let (metrics, logs) = (
+        exports.messages(Signal::Metrics),
+        exports.messages(Signal::Logs),
+    );
+    vec![
+        by(
+            "signal",
+            "dns_trace_otlp_exports",
+            "Messages that the collector took.",
+            &[("metrics", metrics.0), ("logs", logs.0)],
+        ),
+        by(
+            "signal",
+            "dns_trace_otlp_failed_exports",
+            "Messages that the collector did not take, each attempt counted.",
+            &[("metrics", metrics.1), ("logs", logs.1)],
+        ),
+        by(
+            "fate",
+            "dns_trace_otlp_log_records",
+            "Log records that the collector has, that there was no room for, and that it refused.",
+            &[
+                ("exported", exports.log_records(Fate::Exported)),
+                ("dropped", exports.log_records(Fate::Dropped)),
+                ("refused", exports.log_records(Fate::Refused)),
+            ],
         ),
     ]
 }

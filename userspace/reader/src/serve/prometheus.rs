@@ -81,7 +81,7 @@ impl Collector for Collected {
         self.durations(&mut encoder)?;
         self.errors(&mut encoder)?;
         let state = measures.board.read();
-        for counter in counters(&state.summary) {
+        for counter in counters(&state.summary, &measures.exports) {
             encode_counter(&mut encoder, &counter)?;
         }
         for gauge in gauges(&state, measures) {

@@ -71,6 +71,10 @@ fn wrong_usage_is_2() {
         &["serve", "--name-part", "whole"],
         &["serve", "--names", "0"],
         &["serve", "--max-series", "0"],
+        &["serve", "--listen", "off"],
+        &["serve", "--otlp", "https://localhost:4317"],
+        &["serve", "--otlp", "localhost:4317"],
+        &["serve", "--otlp-logs"],
         &[],
     ] {
         reader().args(args).assert().code(2);
@@ -268,6 +272,17 @@ fn a_port_that_is_taken_is_said_with_what_mends_it() {
     run.stderr(format!(
         "dns-trace: cannot listen on {address} for scrapes (see who does: sudo ss -ltnp sport = {port}; \
          or give another: --listen ADDRESS:PORT): Address already in use (os error 98)\n"
+    ));
+}
+
+#[test]
+fn a_collector_that_is_not_found_is_said_with_what_mends_it() {
+    let url = "http://collector.invalid:4317";
+    let args = ["serve", "--listen", "127.0.0.1:0", "--otlp", url];
+    let run = reader().args(args).assert().code(1);
+    run.stderr(starts_with(
+        "dns-trace: cannot find the collector http://collector.invalid:4317/ (look it up: getent hosts \
+         collector.invalid; or give an address: --otlp http://ADDRESS:PORT): ",
     ));
 }
 

@@ -1,6 +1,7 @@
 //! Lookups as metrics, and those who ask for them.
 
 mod bounds;
+mod otlp;
 mod scrapes;
 
 use std::io::Write as _;

@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, table: &mut Table) -> Result<()> {
     table.group("idle: a reader, and no traffic");
     let window = args.choose(Duration::from_secs(10), Duration::from_secs(2));
     let mut percent = Vec::new();
-    for kind in [Kind::Watch, Kind::Stats] {
+    for kind in [Kind::Watch, Kind::Stats, Kind::Serve] {
         percent.push((kind, cpu(args, kind, window)?));
     }
     for (kind, percent) in percent {

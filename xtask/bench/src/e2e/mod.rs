@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args, table: &mut Table) -> Result<()> {
 
 /// The tracers that are here.
 fn kinds(args: &Args) -> Vec<Kind> {
-    let mut kinds = vec![Kind::None, Kind::Watch, Kind::Stats];
+    let mut kinds = vec![Kind::None, Kind::Watch, Kind::Stats, Kind::Serve];
     for (kind, program) in [(Kind::Tcpdump, "tcpdump"), (Kind::Tshark, "tshark")] {
         if args.quick && kind == Kind::Tshark {
             continue;

@@ -69,7 +69,7 @@ fn client(pairs: &Pairs<'_>, rate: Rate, kind: Kind, table: &mut Table) {
     let name = kind.name();
     let budget = match (kind, rate) {
         (Kind::Watch, None) => Some(Budget::AtLeast(0.85)),
-        (Kind::Stats, None) => Some(Budget::AtLeast(0.92)),
+        (Kind::Stats | Kind::Serve, None) => Some(Budget::AtLeast(0.92)),
         _ => None,
     };
     let achieved = pairs.samples(|run, _| run.load.rate).median();
@@ -97,7 +97,7 @@ fn cost(pairs: &Pairs<'_>, rate: Rate, kind: Kind, table: &mut Table) {
     let fast = rate.is_none_or(|rate| rate >= 5_000);
     let own = match kind {
         Kind::Watch if fast => Some(Budget::AtMost(1.0)),
-        Kind::Stats if fast => Some(Budget::AtMost(0.5)),
+        Kind::Stats | Kind::Serve if fast => Some(Budget::AtMost(0.5)),
         _ => None,
     };
     let millions = |run: &Run| run.messages() / 1e6;

@@ -27,6 +27,8 @@ pub(super) enum Kind {
     Watch,
     /// `dns-trace stats`.
     Stats,
+    /// `dns-trace serve`, scraped by nobody.
+    Serve,
     /// `tcpdump -w /dev/null`, which decodes nothing.
     Tcpdump,
     /// `tshark` with one field.
@@ -40,6 +42,7 @@ impl Kind {
             Self::None => "none",
             Self::Watch => "watch",
             Self::Stats => "stats",
+            Self::Serve => "serve",
             Self::Tcpdump => "tcpdump",
             Self::Tshark => "tshark",
         }
@@ -47,7 +50,7 @@ impl Kind {
 
     /// Whether it is dns-trace.
     pub(super) const fn is_ours(self) -> bool {
-        matches!(self, Self::Watch | Self::Stats)
+        matches!(self, Self::Watch | Self::Stats | Self::Serve)
     }
 
     /// tshark falls behind by half a minute at the highest rate, so it has one rate only.
@@ -106,18 +109,13 @@ impl Tracer {
                     out,
                 });
             }
-            Kind::Watch | Kind::Stats => {
+            Kind::Watch | Kind::Stats | Kind::Serve => {
                 load()?;
                 let _ = fs::remove_file(SUMMARY);
-                let name = kind.name();
-                let words = [
-                    "dns-trace",
-                    name,
-                    "--output",
-                    "json",
-                    "--summary-file",
-                    SUMMARY,
-                ];
+                let mut words = vec!["dns-trace", kind.name(), "--summary-file", SUMMARY];
+                if kind != Kind::Serve {
+                    words.extend(["--output", "json"]);
+                }
                 (unprivileged(Some(GROUP), &words), "dns-trace: reading")
             }
             Kind::Tcpdump => {
@@ -165,7 +163,7 @@ impl Tracer {
         };
         let (used, said) = process.stop(signal, Duration::from_secs(60))?;
         let seen = match self.kind {
-            Kind::Watch | Kind::Stats => account(self.kind, &self.out, load)?,
+            Kind::Watch | Kind::Stats | Kind::Serve => account(self.kind, &self.out, load)?,
             Kind::Tcpdump => Seen {
                 lost: number_before(&said, "packets dropped by kernel")
                     .with_context(|| format!("tcpdump does not tell what it lost: {said}"))?,
