@@ -127,7 +127,7 @@ pub enum Error {
 /// means, the others are used all the same, and the answer says so.
 ///
 /// # Errors
-/// [`Error`]; the process may be confined in part then.
+/// [`enum@Error`]; the process may be confined in part then.
 pub fn apply(needs: &Needs, mode: Mode) -> Result<Option<Confined>, Error> {
     if mode == Mode::Off {
         return Ok(None);

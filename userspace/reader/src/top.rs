@@ -7,7 +7,7 @@
 //!                                        <--box--  screen, backend
 //! ```
 //!
-//! The thread that reads never waits for the others: no box, no snapshot. Only [`screen`], [`backend`] and [`input`]
+//! The thread that reads never waits for the others: no box, no snapshot. Only [`screen`], [`backend`] and `input`
 //! touch the terminal; what is drawn is printable ASCII and characters of our own.
 
 pub mod app;
