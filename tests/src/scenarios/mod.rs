@@ -21,5 +21,6 @@ pub(crate) mod rate;
 pub(crate) mod refusals;
 pub(crate) mod replay;
 pub(crate) mod tcp;
+pub(crate) mod top;
 pub(crate) mod upgrade;
 pub(crate) mod verifier;

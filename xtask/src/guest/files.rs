@@ -13,6 +13,7 @@ pub(crate) const PROGRAMS: &[&str] = &[
     "nsenter",
     "openssl",
     "setpriv",
+    "setsid",
     "skopeo",
     "tc",
     "tcpreplay",
