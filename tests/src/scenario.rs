@@ -117,6 +117,16 @@ pub const ALL: &[Scenario] = &[
     since(
         READING,
         Below::SeenIn("local_tc"),
+        scenario("top_terminal", 90, scenarios::top::terminal),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("top_stopped", 60, scenarios::top::stopped),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
         scenario("tcp_lookups", 90, scenarios::tcp::lookups),
     ),
     since(

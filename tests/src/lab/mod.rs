@@ -16,4 +16,5 @@ pub mod registry;
 pub mod replay;
 pub mod sh;
 pub mod share;
+pub mod terminal;
 pub mod traffic;

@@ -22,5 +22,6 @@ pub(crate) mod refusals;
 pub(crate) mod replay;
 pub(crate) mod serve;
 pub(crate) mod tcp;
+pub(crate) mod top;
 pub(crate) mod upgrade;
 pub(crate) mod verifier;

@@ -15,6 +15,7 @@ pub(crate) const PROGRAMS: &[&str] = &[
     "prometheus",
     "promtool",
     "setpriv",
+    "setsid",
     "skopeo",
     "tc",
     "tcpreplay",

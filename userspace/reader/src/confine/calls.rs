@@ -87,7 +87,15 @@ const REQUESTS: &[u64] = &[
     libc::FIONREAD,
     libc::SIOCGIFNAME,
 ];
-const TERMINAL_REQUESTS: &[u64] = &[libc::TCSETS, libc::TCSETSW, libc::TCSETSF, libc::TIOCGPGRP];
+const TERMINAL_REQUESTS: &[u64] = &[
+    libc::TCSETS,
+    libc::TCSETSW,
+    libc::TCSETSF,
+    libc::TIOCGPGRP,
+    // TCGETS2 and TCSETS2, by which rustix asks: so numbered on every machine that there is a filter for.
+    0x802c_542a,
+    0x402c_542b,
+];
 
 /// `PR_SET_NAME` for threads; `PR_SET_VMA`, by which newer C libraries name their memory.
 const PRCTL_OPTIONS: [u64; 2] = [libc::PR_SET_NAME as u64, libc::PR_SET_VMA as u64];

@@ -85,6 +85,10 @@ impl Parser {
                 self.sequence.push(byte);
                 None
             }
+            ([ESC], 0x03) => {
+                self.sequence.clear();
+                Some(Key::Interrupt)
+            }
             // A key with Alt, which means nothing.
             ([ESC], _) => {
                 self.sequence.clear();
@@ -158,6 +162,7 @@ mod tests {
             (&b"q\x03"[..], &[Char('q'), Interrupt][..]),
             (b"\x1b", &[Escape]),
             (b"\x1b\x1b", &[Escape, Escape]),
+            (b"\x1b\x03", &[Interrupt]),
             (b"\x1b[A\x1bOB\x1b[1;5A", &[Up, Down, Up]),
             (b"\x1b[H\x1b[4~\x1b[5~\x1b[Z", &[Home, End, PageUp, BackTab]),
             (b"\r\x7f", &[Enter, Backspace]),
