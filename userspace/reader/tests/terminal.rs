@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use dns_trace::clock::boot_now;
 use dns_trace::confine::{Mode, Needs, apply};
+use dns_trace::counts::Summary;
 use dns_trace::filter::Filter;
 use dns_trace::pipeline::{Options, Pipeline};
 use dns_trace::ring::{Reader, Stop, Ticker as _};
@@ -300,7 +301,7 @@ fn drawing(what: &str) -> io::Result<()> {
         }
         _ => {}
     }
-    feed.end();
+    feed.end(&Summary::default());
     feed.outcome()
 }
 
