@@ -66,7 +66,11 @@ pub(super) fn run(args: &Args, table: &mut Table) -> Result<()> {
 
 /// Per cent of a core.
 fn cpu(args: &Args, kind: Kind, window: Duration) -> Result<Samples> {
-    let words = ["dns-trace", kind.name(), "--output", "json"];
+    let mut words = vec!["dns-trace", kind.name()];
+    // `serve` prints nothing.
+    if kind != Kind::Serve {
+        words.extend(["--output", "json"]);
+    }
     let mut command = unprivileged(Some(GROUP), &words);
     let null = PathBuf::from("/dev/null");
     let process = Process::start("idle", &mut command, &null, "dns-trace: reading")?;
