@@ -66,12 +66,7 @@ pub(super) fn run(args: &Args, table: &mut Table) -> Result<()> {
 
 /// Per cent of a core.
 fn cpu(args: &Args, kind: Kind, window: Duration) -> Result<Samples> {
-    let mut words = vec!["dns-trace", kind.name()];
-    // `serve` prints nothing.
-    if kind != Kind::Serve {
-        words.extend(["--output", "json"]);
-    }
-    let mut command = unprivileged(Some(GROUP), &words);
+    let mut command = unprivileged(Some(GROUP), &kind.command());
     let null = PathBuf::from("/dev/null");
     let process = Process::start("idle", &mut command, &null, "dns-trace: reading")?;
     std::thread::sleep(QUIET);
@@ -90,8 +85,7 @@ fn cpu(args: &Args, kind: Kind, window: Duration) -> Result<Samples> {
 /// Milliseconds from sending to the line: of a lone response, and of a query that is answered.
 fn first(args: &Args) -> Result<(Samples, Samples)> {
     let (reader, writer) = std::io::pipe().context("cannot create a pipe")?;
-    let words = ["dns-trace", "watch", "--output", "json"];
-    let mut command = unprivileged(Some(GROUP), &words);
+    let mut command = unprivileged(Some(GROUP), &Kind::Watch.command());
     let child = command
         .stdin(Stdio::null())
         .stdout(writer)

@@ -48,6 +48,15 @@ impl Kind {
         }
     }
 
+    /// The command line of dns-trace. `serve` prints nothing, so it has no form of output to choose.
+    pub(super) fn command(self) -> Vec<&'static str> {
+        let mut words = vec!["dns-trace", self.name()];
+        if self != Self::Serve {
+            words.extend(["--output", "json"]);
+        }
+        words
+    }
+
     /// Whether it is dns-trace.
     pub(super) const fn is_ours(self) -> bool {
         matches!(self, Self::Watch | Self::Stats | Self::Serve)
@@ -112,10 +121,8 @@ impl Tracer {
             Kind::Watch | Kind::Stats | Kind::Serve => {
                 load()?;
                 let _ = fs::remove_file(SUMMARY);
-                let mut words = vec!["dns-trace", kind.name(), "--summary-file", SUMMARY];
-                if kind != Kind::Serve {
-                    words.extend(["--output", "json"]);
-                }
+                let mut words = kind.command();
+                words.extend(["--summary-file", SUMMARY]);
                 (unprivileged(Some(GROUP), &words), "dns-trace: reading")
             }
             Kind::Tcpdump => {
