@@ -250,6 +250,16 @@ pub const ALL: &[Scenario] = &[
     since(
         READING,
         Below::SeenIn("owners_clients"),
+        scenario("owners_side_by_side", 240, scenarios::askers::side_by_side),
+    ),
+    since(
+        READING,
+        Below::SeenIn("owners_clients"),
+        scenario("owners_others", 60, scenarios::askers::others),
+    ),
+    since(
+        READING,
+        Below::SeenIn("owners_clients"),
         scenario("owners_bpfman", 120, scenarios::owners::bpfman),
     ),
     since(

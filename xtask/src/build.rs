@@ -1,4 +1,5 @@
-//! Our own binaries, built for the guest, and the check with cilium/ebpf.
+//! Our own binaries, built for the guest, and what is built beside them: programs in Go, and those of another
+//! vendor.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -28,11 +29,18 @@ pub(crate) fn folder() -> PathBuf {
     paths::target().join("release")
 }
 
-/// Builds the loader on cilium/ebpf, the library that the next bpfman loads with, from Debian's
-/// packaged sources.
-pub(crate) fn cilium_loader() -> Result<PathBuf> {
-    let out = paths::target().join("vm/cilium-load");
-    let source = paths::project().join("tests/cilium-load");
+/// Programs in Go, each a folder of `tests`: the loader on cilium/ebpf, the library that the next bpfman loads
+/// with, and a client with Go's own resolver.
+const GO: &[&str] = &["cilium-load", "go-lookup"];
+
+/// Builds them from Debian's packaged sources.
+pub(crate) fn go_programs() -> Result<Vec<PathBuf>> {
+    GO.iter().map(|name| go(name)).collect()
+}
+
+fn go(name: &str) -> Result<PathBuf> {
+    let out = paths::target().join("vm").join(name);
+    let source = paths::project().join("tests").join(name);
     let mut go = Command::new("go");
     go.current_dir(source)
         .args(["build", "-o"])

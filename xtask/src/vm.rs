@@ -86,7 +86,8 @@ pub(crate) fn scenarios(
             filter.unwrap_or_default()
         );
     }
-    let extra = [build::cilium_loader()?, build::foreign_programs()?];
+    let mut extra = build::go_programs()?;
+    extra.push(build::foreign_programs()?);
     let base = Base::build(binaries, &extra)?;
     let mut tally = Tally::default();
     for kernel in kernels {

@@ -34,10 +34,12 @@ fn dispatch(words: &[String]) -> Result<()> {
         ["mute", address] => lab::mute::main(address),
         ["hold", hook, device] => lab::foreign::main(hook, device),
         ["share", kind, server] => lab::share::main(kind, server),
+        ["lookup", way, ref names @ ..] => lab::lookup::main(way, names),
         ["share-other", ref words @ ..] => lab::share::other_main(words),
         _ => bail!(
             "usage: guest run SCENARIO | guest demo local|bpfman | guest systemd lab|check | \
-             guest mute ADDRESS | guest hold tcx|xdp DEVICE | guest share KIND SERVER"
+             guest mute ADDRESS | guest hold tcx|xdp DEVICE | guest share KIND SERVER | \
+             guest lookup WAY NAME..."
         ),
     }
 }

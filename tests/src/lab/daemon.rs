@@ -8,6 +8,9 @@ use rustix::process::{Pid, Signal};
 
 use super::sh::{self, Outcome};
 
+/// Bytes of a daemon's output that are logged: the console is a serial port.
+const LOGGED: usize = 256 << 10;
+
 /// A process that runs beside the scenario.
 #[derive(Debug)]
 pub struct Daemon {
@@ -138,11 +141,23 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // The console's log is kept if the scenario fails, so it holds what the daemons said.
+        // The console's log is kept if the scenario fails, so it holds what the daemons said last.
         for (stream, text) in [("out", self.stdout()), ("err", self.stderr())] {
-            if !text.trim().is_empty() {
-                sh::log(&format!("---- {} ({stream})\n{}", self.name, text.trim()));
+            let text = end_of(text.trim());
+            if !text.is_empty() {
+                sh::log(&format!("---- {} ({stream})\n{text}", self.name));
             }
         }
+    }
+}
+
+/// As much of a text's end as is logged, in whole lines.
+fn end_of(text: &str) -> &str {
+    let begin = text.len().saturating_sub(LOGGED);
+    match text.get(begin..) {
+        Some(end) if begin > 0 => end.split_once('\n').map_or("", |(_, lines)| lines),
+        Some(end) => end,
+        // Within a character; what is logged is ASCII but for some messages.
+        None => text,
     }
 }

@@ -105,10 +105,15 @@ pub fn other_main(words: &[&str]) -> Result<()> {
 
 /// Sends a query for the address of `NAME.wild.example.test` and waits for any answer.
 fn ask(socket: &UdpSocket, name: &str) -> Result<()> {
-    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
     socket
-        .send(&query(name))
+        .send(&query(&format!("{name}.wild.example.test")))
         .with_context(|| format!("cannot send {name}"))?;
+    answered(socket, name)
+}
+
+/// Waits for any answer.
+pub(super) fn answered(socket: &UdpSocket, name: &str) -> Result<()> {
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut answer = [0; 512];
     let len = socket
         .recv(&mut answer)
@@ -118,13 +123,13 @@ fn ask(socket: &UdpSocket, name: &str) -> Result<()> {
 }
 
 /// Header (RFC 1035, section 4.1.1) with one question, and the question: type A, class IN.
-fn query(name: &str) -> Vec<u8> {
+pub(super) fn query(name: &str) -> Vec<u8> {
     let id = name
         .bytes()
         .fold(7_u16, |id, byte| id.wrapping_mul(31) ^ u16::from(byte));
     let mut message = id.to_be_bytes().to_vec();
     message.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for label in [name, "wild", "example", "test"] {
+    for label in name.trim_end_matches('.').split('.') {
         message.push(u8::try_from(label.len()).unwrap_or(0));
         message.extend(label.bytes());
     }

@@ -1,5 +1,6 @@
 //! The scenarios themselves, a file a subject. The list is in [`crate::scenario`].
 
+pub(crate) mod askers;
 pub(crate) mod bad_image;
 pub(crate) mod bad_input;
 pub(crate) mod boot;

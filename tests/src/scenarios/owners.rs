@@ -20,7 +20,7 @@ use crate::lab::registry;
 use crate::lab::sh::{self, sh};
 
 /// Loads at the client's device, where queries leave the sockets that they were written to.
-fn load(words: &[&str]) -> Result<sh::Outcome> {
+pub(super) fn load(words: &[&str]) -> Result<sh::Outcome> {
     let mut line = vec!["load", "--iface", CLIENT_DEVICE, "--netns", "client"];
     line.extend(words);
     ctl(&line)

@@ -1,10 +1,11 @@
 //! Many lookups: as many are reported as were asked, and the reader stays small and idle when idle.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal};
 
 use crate::init::note;
 use crate::lab::ctl::{ctl, load_at_server, nothing_left};
@@ -99,37 +100,64 @@ pub(crate) fn send(questions: &str, rate: &str, seconds: &str) -> Result<Sent> {
 
 /// Likewise, and tells the client's process id.
 pub(crate) fn send_as(questions: &str, rate: &str, seconds: &str) -> Result<(u32, Sent)> {
-    fs::write("/run/lab/questions", questions)?;
-    let line = [
-        "dnsperf",
-        "-s",
-        SERVER.0,
-        "-d",
-        "/run/lab/questions",
-        "-Q",
-        rate,
-        "-l",
-        seconds,
-        "-c",
-        "4",
-    ];
-    // `ip netns exec` becomes dnsperf.
-    let mut dnsperf = net::inside("client", &line);
-    let child = dnsperf
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let pid = child.id();
-    let output = child.wait_with_output()?;
-    ensure!(output.status.success(), "dnsperf: {}", output.status);
-    let report = String::from_utf8_lossy(&output.stdout);
-    sh::log(&report);
-    let sent = Sent {
-        queries: number(&report, "Queries sent:")?,
-        completed: number(&report, "Queries completed:")?,
-        refused: refused(&report),
-    };
-    Ok((pid, sent))
+    let sender = Sender::start(questions, rate, seconds)?;
+    let pid = sender.pid();
+    Ok((pid, sender.sent()?))
+}
+
+/// A dnsperf that sends.
+pub(crate) struct Sender(Child);
+
+impl Sender {
+    /// Starts it.
+    pub(crate) fn start(questions: &str, rate: &str, seconds: &str) -> Result<Self> {
+        fs::write("/run/lab/questions", questions)?;
+        let line = [
+            "dnsperf",
+            "-s",
+            SERVER.0,
+            "-d",
+            "/run/lab/questions",
+            "-Q",
+            rate,
+            "-l",
+            seconds,
+            "-c",
+            "4",
+        ];
+        let mut dnsperf = net::inside("client", &line);
+        let dnsperf = dnsperf.stdin(Stdio::null()).stdout(Stdio::piped());
+        Ok(Self(dnsperf.spawn()?))
+    }
+
+    /// Its process id: `ip netns exec` becomes dnsperf.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Lets it send no more, before its time.
+    pub(crate) fn stop(mut self) -> Result<Sent> {
+        ensure!(
+            self.0.try_wait()?.is_none(),
+            "dnsperf has ended before the others"
+        );
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        rustix::process::kill_process(pid.context("no process id")?, Signal::INT)?;
+        self.sent()
+    }
+
+    /// Waits for its end.
+    fn sent(self) -> Result<Sent> {
+        let output = self.0.wait_with_output()?;
+        ensure!(output.status.success(), "dnsperf: {}", output.status);
+        let report = String::from_utf8_lossy(&output.stdout);
+        sh::log(&report);
+        Ok(Sent {
+            queries: number(&report, "Queries sent:")?,
+            completed: number(&report, "Queries completed:")?,
+            refused: refused(&report),
+        })
+    }
 }
 
 /// `Response codes:       NOERROR 2 (33.33%), REFUSED 1 (16.67%)`; a code that never came is not

@@ -3,6 +3,7 @@
 /// Programs of the host that the guest needs. Their libraries follow by themselves.
 pub(crate) const PROGRAMS: &[&str] = &[
     "bpftool",
+    "curl",
     "dig",
     "dnsperf",
     "docker-registry",

@@ -86,6 +86,7 @@ pub(crate) const TEST: &[Package] = &[
     package("util-linux", "dropping privileges (setpriv)", "setpriv"),
     package("openssl", "the test registry's certificate", "openssl"),
     package("ca-certificates", "downloading over TLS", "/etc/ssl/certs"),
+    package("curl", "a real client, and its libraries", "curl"),
     package("bind9-dnsutils", "a real client (dig)", "dig"),
     package("dnsperf", "many queries at a steady rate", "dnsperf"),
     package("tcpreplay", "sending the corpus over a wire", "tcpreplay"),
