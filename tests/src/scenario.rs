@@ -259,6 +259,11 @@ pub const ALL: &[Scenario] = &[
     ),
     since(
         READING,
+        Below::SeenIn("local_tc"),
+        scenario("encrypted_bootstraps", 60, scenarios::encrypted::bootstraps),
+    ),
+    since(
+        READING,
         Below::SeenIn("owners_clients"),
         scenario("owners_bpfman", 120, scenarios::owners::bpfman),
     ),

@@ -8,6 +8,7 @@ pub(crate) mod by_hand;
 pub(crate) mod choice;
 pub(crate) mod credentials;
 pub(crate) mod doctor;
+pub(crate) mod encrypted;
 pub(crate) mod full_disk;
 pub(crate) mod interrupted;
 pub(crate) mod loaders;

@@ -8,6 +8,7 @@ use dns_trace_event::Stats;
 use serde::Serialize;
 
 use crate::encrypted::EncryptedCounts;
+use crate::encrypted::bootstrap::Bootstraps;
 use crate::owners::OwnerCounts;
 use crate::tap::TapCounts;
 use crate::tcp::TcpCounts;
@@ -37,7 +38,7 @@ pub struct Counts {
     pub undecodable: u64,
     /// Packets on a loopback device seen a second time, on the way in.
     pub duplicates: u64,
-    /// Packets of encrypted DNS, and the connections that they are of.
+    /// Packets of encrypted DNS, the connections that they are of, and lookups that lead there.
     pub encrypted: EncryptedCounts,
     /// Which processes sockets belong to.
     pub owners: OwnerCounts,
@@ -201,15 +202,29 @@ impl Summary {
             packets,
             tcp_connections,
             udp_connections,
+            bootstraps,
             ..
         } = self.reader.encrypted;
-        if packets == 0 {
+        if packets > 0 {
+            writeln!(
+                f,
+                "encrypted, so that lookups cannot be seen: {tcp_connections} connections over TLS, \
+                 {udp_connections} over QUIC or DTLS, {packets} packets"
+            )?;
+        }
+        if bootstraps == Bootstraps::default() {
             return Ok(());
         }
+        let Bootstraps {
+            resolvers,
+            discoveries,
+            designated,
+            canaries,
+        } = bootstraps;
         writeln!(
             f,
-            "encrypted, so that lookups cannot be seen: {tcp_connections} connections over TLS, \
-             {udp_connections} over QUIC or DTLS, {packets} packets"
+            "leading to encrypted DNS, whose lookups cannot be seen: {resolvers} lookups of known resolvers, \
+             {discoveries} discoveries ({designated} of them answered), {canaries} of the canary"
         )
     }
 

@@ -1,7 +1,7 @@
 //! Encrypted DNS on its own port: DNS over TLS (RFC 7858, section 3.1), over QUIC (RFC 9250, section
 //! 4.1.1) and over DTLS (RFC 8094, section 3.1). What is asked there cannot be seen; that somebody asks
 //! can, and is counted, so that a silent trace is not taken for a quiet host. DNS over HTTPS looks like
-//! any other HTTPS.
+//! any other HTTPS, but [`bootstrap`] knows lookups that lead there.
 //!
 //! The kernel part captures the port only if `load --ports` names it.
 
@@ -10,6 +10,10 @@ use lru::LruCache;
 use serde::Serialize;
 
 use crate::record::{Packet, Transport};
+
+pub mod bootstrap;
+
+use bootstrap::Bootstraps;
 
 /// The port of all three.
 pub const PORT: u16 = 853;
@@ -32,6 +36,8 @@ pub struct EncryptedCounts {
     pub udp_connections: u64,
     /// Connections that had to make room; one of them is counted again if it goes on.
     pub forgotten: u64,
+    /// Lookups that lead to encrypted DNS, on any port.
+    pub bootstraps: Bootstraps,
 }
 
 /// Both ends of a connection, as one hook sees it.

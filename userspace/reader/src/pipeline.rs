@@ -9,7 +9,7 @@ use std::io;
 
 use crate::clock::WallClock;
 use crate::counts::{Counts, KernelCounts};
-use crate::encrypted::{self, Encrypted};
+use crate::encrypted::{self, Encrypted, EncryptedCounts};
 use crate::filter::Filter;
 use crate::matcher::Matcher;
 use crate::owners::{OwnerCounts, Owners};
@@ -98,7 +98,10 @@ impl<'s> Pipeline<'s> {
                 .as_ref()
                 .map(|tap| tap.counts())
                 .unwrap_or_default(),
-            encrypted: self.encrypted.counts(),
+            encrypted: EncryptedCounts {
+                bootstraps: self.messages.counts.encrypted.bootstraps,
+                ..self.encrypted.counts()
+            },
             owners: OwnerCounts {
                 known: self.messages.counts.owners.known,
                 unknown: self.messages.counts.owners.unknown,

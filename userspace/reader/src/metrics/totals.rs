@@ -137,6 +137,17 @@ fn messages(summary: &Summary) -> Vec<Counter> {
             "Packets of these.",
             encrypted.packets,
         ),
+        by(
+            "kind",
+            "dns_encrypted_bootstraps",
+            "Lookups that lead to encrypted DNS: for a well-known resolver, for those that are offered, for the \
+             canary of Firefox.",
+            &[
+                ("resolver", encrypted.bootstraps.resolvers),
+                ("discovery", encrypted.bootstraps.discoveries),
+                ("canary", encrypted.bootstraps.canaries),
+            ],
+        ),
     ]
 }
 

@@ -227,6 +227,9 @@ impl Messages<'_> {
         counts.lookups += 1;
         counts.scaled.lookups += u64::from(lookup.sample);
         counts.retries_of_truncated += u64::from(lookup.retry_of_truncated);
+        if let Some(dns) = &lookup.dns {
+            counts.encrypted.bootstraps.lookup(dns);
+        }
         match lookup.outcome {
             Outcome::Answered => {
                 counts.answered += 1;

@@ -1,11 +1,13 @@
-//! Connections of encrypted DNS are counted, exactly, and are no malformed messages.
+//! Connections of encrypted DNS, and lookups that lead to it, are counted, exactly, and are no malformed messages.
 
 use dns_trace::encrypted::EncryptedCounts;
+use dns_trace::encrypted::bootstrap::Bootstraps;
 use dns_trace_event::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN};
 use domain::base::Rtype;
+use domain::base::iana::Rcode;
 
 use crate::memory::{options, run};
-use crate::records::{CLIENT, Rec, SERVER, query};
+use crate::records::{CLIENT, Rec, SERVER, query, response};
 use crate::streams::Segment as _;
 
 const SECOND: u64 = 1_000_000_000;
@@ -134,4 +136,50 @@ fn the_summary_says_so() {
     };
     let wanted = "encrypted, so that lookups cannot be seen: 1 connections over TLS, 1 over QUIC or DTLS, 2 packets\n";
     assert!(summary.to_string().contains(wanted), "{summary}");
+}
+
+#[test]
+fn lookups_that_lead_there_are_counted_by_kind() {
+    let ask_as = |at, id, name: &str, rtype| Rec::query(at, query(id, name, rtype));
+    let ask = |at, name: &str, rtype| ask_as(at, at as u16, name, rtype);
+    let answer = |at, id, name: &str, rtype, addresses: &[[u8; 4]]| {
+        Rec::response(at, response(id, name, rtype, Rcode::NOERROR, addresses))
+    };
+    let records = [
+        ask(1, "DNS.Google", Rtype::A),
+        // Sent again: one lookup.
+        ask_as(2, 1, "dns.google", Rtype::A),
+        ask(3, "mozilla.cloudflare-dns.com", Rtype::HTTPS),
+        answer(4, 3, "mozilla.cloudflare-dns.com", Rtype::HTTPS, &[]),
+        ask(5, "_dns.resolver.arpa", Rtype::SVCB),
+        answer(6, 5, "_dns.resolver.arpa", Rtype::SVCB, &[[192, 0, 2, 1]]),
+        ask(7, "_dns.dns.quad9.net", Rtype::SVCB),
+        answer(8, 7, "_dns.dns.quad9.net", Rtype::SVCB, &[]),
+        ask(9, "use-application-dns.net", Rtype::AAAA),
+        // No bootstraps: another type, another name, below one.
+        ask(10, "dns.google", Rtype::TXT),
+        ask(11, "_dns.resolver.arpa", Rtype::A),
+        ask(12, "www.dns.google", Rtype::A),
+        ask(13, "www.example", Rtype::SVCB),
+    ];
+    let (seen, counts) = run(options(), &records, 6 * SECOND);
+    assert_eq!(
+        counts.encrypted.bootstraps,
+        Bootstraps {
+            resolvers: 2,
+            discoveries: 2,
+            designated: 1,
+            canaries: 1,
+        }
+    );
+    // Lookups like any other.
+    assert_eq!((seen.len(), counts.encrypted.packets), (9, 0));
+    let summary = dns_trace::counts::Summary {
+        reader: counts,
+        ..Default::default()
+    };
+    let wanted =
+        "2 lookups of known resolvers, 2 discoveries (1 of them answered), 1 of the canary\n";
+    assert!(summary.to_string().contains(wanted), "{summary}");
+    assert!(!summary.to_string().contains("over TLS"), "{summary}");
 }
