@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Seconds of one end-to-end run
     #[arg(long)]
     seconds: Option<u32>,
+    /// Queries a second of the end-to-end runs, instead of several rates
+    #[arg(long)]
+    pub(crate) rate: Option<u32>,
     /// Where files of measured size go
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,

@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Seconds of one end-to-end run [default: 6, quick: 2]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: Option<u32>,
+    /// Queries a second of the end-to-end runs, instead of several rates
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
 }
 
 impl Args {
@@ -32,6 +35,7 @@ impl Args {
             quick: true,
             only: Vec::new(),
             seconds: Some(1),
+            rate: None,
         }
     }
 }
@@ -89,6 +93,9 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     }
     if let Some(seconds) = args.seconds {
         command.arg("--seconds").arg(seconds.to_string());
+    }
+    if let Some(rate) = args.rate {
+        command.arg("--rate").arg(rate.to_string());
     }
     cmd::succeeds(&mut command)
 }

@@ -60,9 +60,13 @@ pub(crate) fn run(args: &Args, table: &mut Table) -> Result<()> {
     let _names = NameServers::start()?;
     dnsperf::prepare()?;
     let kinds = kinds(args);
+    let rates = match args.rate {
+        Some(rate) => &[Some(rate)],
+        None => args.choose(&RATES[..], &QUICK_RATES[..]),
+    };
     let mut runs = Vec::new();
     for round in 1..=args.rounds {
-        for rate in args.choose(&RATES[..], &QUICK_RATES[..]) {
+        for rate in rates {
             for i in 0..kinds.len() {
                 let kind = kinds[(i + round as usize) % kinds.len()];
                 if kind.runs_at(*rate) {
