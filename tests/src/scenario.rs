@@ -274,6 +274,11 @@ pub const ALL: &[Scenario] = &[
     ),
     since(
         READING,
+        Below::SeenIn("owners_clients"),
+        scenario("serve_busy", 90, scenarios::rate::served),
+    ),
+    since(
+        READING,
         Below::SeenIn("local_tc"),
         scenario("refusals_reader", 60, scenarios::refusals::reader),
     ),

@@ -8,10 +8,10 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::Value;
 
-use super::owners::load;
+use super::owners::{label_of, load};
 use super::rate::Sender;
 use crate::init::note;
 use crate::lab::ctl::{ctl, load_at_server, nothing_left};
@@ -253,11 +253,9 @@ fn all_right(seen: &Seen, askers: &Askers) -> Result<BTreeMap<&'static str, usiz
     let mut found: HashMap<&str, usize> = HashMap::new();
     let (mut right, mut unknown) = (BTreeMap::new(), BTreeMap::new());
     for line in &seen.lookups {
-        let name = line.pointer("/dns/question/name").and_then(Value::as_str);
-        let name = name.with_context(|| format!("a lookup without a name: {line}"))?;
-        let label = name.split('.').next().unwrap_or_default();
+        let label = label_of(line)?;
         let Some(asker) = askers.get(label) else {
-            bail!("nobody asked for {name}: {line}");
+            bail!("nobody asked for {label}: {line}");
         };
         *found.entry(label).or_default() += 1;
         let pid = line.pointer("/process/pid").and_then(Value::as_u64);
@@ -268,7 +266,7 @@ fn all_right(seen: &Seen, askers: &Askers) -> Result<BTreeMap<&'static str, usiz
             }
             None => *unknown.entry(asker.kind).or_default() += 1,
             Some(told) => bail!(
-                "WRONG: {name} is told as {told:?}'s and is {:?}'s: {line}",
+                "WRONG: {label} is told as {told:?}'s and is {:?}'s: {line}",
                 (asker.pid, asker.comm)
             ),
         }

@@ -43,15 +43,20 @@ fn client(askers: &mut Askers, label: &str, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// The first label of the name that was asked for.
+pub(super) fn label_of(line: &Value) -> Result<&str> {
+    let name = line.pointer("/dns/question/name").and_then(Value::as_str);
+    let name = name.with_context(|| format!("a lookup without a name: {line}"))?;
+    Ok(name.split('.').next().unwrap_or_default())
+}
+
 /// Insists that every lookup is its asker's, and that all of them are there.
 fn compare(seen: &Seen, askers: &Askers) -> Result<()> {
     let mut missing: Vec<&String> = askers.keys().collect();
     for line in &seen.lookups {
-        let name = line.pointer("/dns/question/name").and_then(Value::as_str);
-        let name = name.with_context(|| format!("a lookup without a name: {line}"))?;
-        let label = name.split('.').next().unwrap_or_default();
+        let label = label_of(line)?;
         let Some(asker) = askers.get(label) else {
-            bail!("nobody asked for {name}: {line}");
+            bail!("nobody asked for {label}: {line}");
         };
         missing.retain(|other| *other != label);
         let pid = line.pointer("/process/pid").and_then(Value::as_u64);
@@ -62,12 +67,12 @@ fn compare(seen: &Seen, askers: &Askers) -> Result<()> {
             .map(|(pid, comm)| (u64::from(*pid), comm.clone()));
         ensure!(
             told == wanted,
-            "{name} is {told:?}'s instead of {wanted:?}'s: {line}"
+            "{label} is {told:?}'s instead of {wanted:?}'s: {line}"
         );
         let user = line.pointer("/user/id").and_then(Value::as_str);
         ensure!(
             user == wanted.map(|_| "0"),
-            "{name} is of user {user:?}: {line}"
+            "{label} is of user {user:?}: {line}"
         );
     }
     ensure!(missing.is_empty(), "no lookups of {missing:?}");
