@@ -18,7 +18,7 @@ use crate::lab::ctl::{ctl, load_at_server, nothing_left};
 use crate::lab::names::{NameServers, dig};
 use crate::lab::net::{self, SERVER};
 use crate::lab::reader::{Seen, Watch};
-use crate::lab::sh::sh;
+use crate::lab::sh::{self, sh};
 
 /// Queries a second of the busy client.
 const RATE: &str = "2000";
@@ -123,7 +123,7 @@ pub(crate) fn side_by_side() -> Result<()> {
     net::create()?;
     let _names = NameServers::start()?;
     load(&["--local"])?.ok()?;
-    let watch = Watch::start(&[])?;
+    let mut watch = Watch::start(&[])?;
     let busy = Sender::start("many.wild.example.test A\n", RATE, LONGEST)?;
     let begin = Instant::now();
     let mut askers = Askers::new();
@@ -134,6 +134,12 @@ pub(crate) fn side_by_side() -> Result<()> {
     let seconds = begin.elapsed().as_secs_f64();
     let pid = busy.pid();
     let queries = usize::try_from(busy.stop()?.queries)?;
+    // Of dnsperf's last ones the answers are on their way; all others have theirs.
+    sh::wait_for("the last lookups of dnsperf", 20, || {
+        let lines = watch.daemon().stdout();
+        let its = lines.lines().filter(|line| line.contains("\"many."));
+        Ok(its.count() >= queries)
+    })?;
     askers.insert(
         "many".to_owned(),
         Asker {
