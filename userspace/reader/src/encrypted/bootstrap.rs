@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::lookup::Dns;
 
 /// Host names of well-known public resolvers, for HTTPS and for TLS: those of Chromium's list of providers
-/// (`net/dns/public/doh_provider_entry.cc` of commit 0297de7cbfef), and those that Firefox is built with or
-/// that Cloudflare, NextDNS and AdGuard name in their documentation.
+/// (`net/dns/public/doh_provider_entry.cc` of commit 0297de7cbfef), and a few more.
+/// The list is not complete and cannot be.
 const RESOLVERS: &[&str] = &[
     "1dot1dot1dot1.cloudflare-dns.com",
     "8888.google",
