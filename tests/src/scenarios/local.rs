@@ -27,13 +27,13 @@ pub(crate) fn tracepoint() -> Result<()> {
 
 /// Loads twice, since doing so again is not an error and changes nothing; unloads twice, since
 /// then there is nothing to unload.
-fn load_and_compare(hook: &str, views: u64) -> Result<()> {
+fn load_and_compare(hook: &str, hops: u64) -> Result<()> {
     net::create()?;
     let _names = NameServers::start()?;
     load_hook(hook, &["--local"])?.ok()?;
     load_hook(hook, &["--local"])?.ok()?;
     ctl(&["status"])?.ok()?;
-    look_up_and_compare(views)?;
+    look_up_and_compare(hops)?;
     ctl(&["unload"])?.ok()?;
     nothing_left()?;
     ctl(&["unload"])?.exits(3)?.refuses(&["not loaded"])?;

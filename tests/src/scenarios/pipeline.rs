@@ -21,19 +21,19 @@ pub(crate) fn xdp() -> Result<()> {
     through_bpfman("xdp", 1)
 }
 
-/// The tracepoints see each message at the client's device and at the server's.
+/// The tracepoints see each message at the client's device and at the server's: two hops.
 pub(crate) fn tracepoint() -> Result<()> {
     through_bpfman("tracepoint", 2)
 }
 
-fn through_bpfman(hook: &str, views: u64) -> Result<()> {
+fn through_bpfman(hook: &str, hops: u64) -> Result<()> {
     net::create()?;
     let _names = NameServers::start()?;
     let _registry = registry::start()?;
     let _bpfman = registry::bpfman()?;
     let image = push("pipeline")?;
     load_hook(hook, &["--image", &image])?.ok()?;
-    look_up_and_compare(views)?;
+    look_up_and_compare(hops)?;
     ctl(&["unload"])?.ok()?;
     let left = sh(&["bpfman", "list", "programs"])?;
     ensure!(
@@ -44,9 +44,9 @@ fn through_bpfman(hook: &str, views: u64) -> Result<()> {
 }
 
 /// Asks every question while a reader watches, and compares.
-pub(crate) fn look_up_and_compare(views: u64) -> Result<()> {
-    let count = (traffic::ASKED * views).to_string();
+pub(crate) fn look_up_and_compare(hops: u64) -> Result<()> {
+    let count = traffic::ASKED.to_string();
     let watch = Watch::start(&["--count", &count, "--timeout", "3s"])?;
     traffic::ask_all()?;
-    traffic::compare(&watch.ends(20)?, views)
+    traffic::compare(&watch.ends(20)?, hops)
 }

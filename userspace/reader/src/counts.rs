@@ -19,9 +19,11 @@ use crate::tcp::TcpCounts;
 /// records                   = stale + undecodable + duplicates + encrypted.packets + owners.records
 ///                           + udp_messages
 /// udp_messages + tcp.messages
-///                           = queries + responses + malformed
+///                           = queries + responses + malformed   (malformed_hops of these)
 /// queries                   = answered + retransmissions + timeouts + evicted + multicast + pending
+///                           + query_hops
 /// responses                 = answered + responses_only + orphans + announcements + axfr_messages
+///                           + response_hops
 /// lookups                   = answered + responses_only + timeouts + evicted + multicast + orphans
 ///                           + announcements
 /// ```
@@ -54,6 +56,12 @@ pub struct Counts {
     pub queries: u64,
     /// Responses.
     pub responses: u64,
+    /// Of the queries, those that a host-wide hook had seen at another device before.
+    pub query_hops: u64,
+    /// Of the responses, likewise.
+    pub response_hops: u64,
+    /// Of what is malformed, likewise.
+    pub malformed_hops: u64,
     /// Lookups of every outcome.
     pub lookups: u64,
     /// Lookups with query and response.
@@ -177,6 +185,24 @@ impl Summary {
         )
     }
 
+    /// What host-wide hooks saw more than once.
+    fn hops(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts {
+            query_hops,
+            response_hops,
+            malformed_hops,
+            ..
+        } = self.reader;
+        if query_hops + response_hops + malformed_hops == 0 {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "of these on their way, at a further device: {query_hops} queries, {response_hops} responses, \
+             {malformed_hops} malformed"
+        )
+    }
+
     /// What became of what was to be recorded.
     fn recorded(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tap = self.reader.tap;
@@ -275,6 +301,7 @@ impl fmt::Display for Summary {
             f,
             ": {queries} queries, {responses} responses, {malformed} malformed"
         )?;
+        self.hops(f)?;
         let counts = &self.reader;
         write!(
             f,

@@ -40,7 +40,7 @@ pub struct EncryptedCounts {
     pub bootstraps: Bootstraps,
 }
 
-/// Both ends of a connection, as one hook sees it.
+/// Both ends of a connection, as one hook sees it, or as all devices of a host do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     netns_cookie: u64,
@@ -65,9 +65,10 @@ impl Key {
         } else {
             (source, destination)
         };
+        let (netns_cookie, ifindex) = packet.place();
         Self {
-            netns_cookie: packet.netns_cookie,
-            ifindex: packet.ifindex,
+            netns_cookie,
+            ifindex,
             host_wide: packet.hook.host_wide(),
             transport: packet.transport,
             client,

@@ -4,6 +4,7 @@
 //! [`bundle`] opens the maps that the operator handed over, [`ring`] drains them and sleeps,
 //! [`record`] checks a record, [`encrypted`] counts what cannot be read, [`tcp`] puts segments together, [`message`] decodes DNS, [`matcher`] finds the query to a response, [`owners`] the [`process`] that asked and
 //! [`cgroups`] the [`container`] it is in,
+//! [`path`] keeps where a host-wide hook saw them,
 //! [`lookup`] is what comes of it, [`filter`] and [`sink`] decide what is shown and how ([`unicode`]: which names a terminal may see).
 //! [`tap`] takes packets and messages as they are, on their way, and [`spool`] writes them without making anybody wait.
 //! [`metrics`] makes bounded numbers of lookups, and [`serve`] offers them.
@@ -28,6 +29,7 @@ pub mod message;
 pub mod metrics;
 pub mod name;
 pub mod owners;
+pub mod path;
 pub mod pipeline;
 pub mod process;
 pub mod record;

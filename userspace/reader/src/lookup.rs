@@ -9,6 +9,7 @@ use crate::matcher::{Pending, Question, Tuple};
 use crate::message::edns::Edns;
 use crate::message::fault::{self, Fault};
 use crate::message::{Bit, Decoded, Flags};
+use crate::path::Path;
 use crate::process::Process;
 use crate::record::{Direction, Hook, Packet, Transport, endpoint};
 
@@ -115,6 +116,8 @@ pub struct Lookup<'a> {
     pub process: Option<&'a Process>,
     /// Container or unit that it is in, or that its socket was made in.
     pub place: Option<&'a Place>,
+    /// Where a host-wide hook saw it; nothing of a multicast query and of [`Outcome::Malformed`].
+    pub path: Option<Path<'a>>,
     /// The message; of [`Outcome::Malformed`] what can be read of it, if anything.
     pub dns: Option<Dns<'a>>,
     /// Where a message of [`Outcome::Malformed`] breaks.
@@ -221,6 +224,7 @@ impl<'a> Lookup<'a> {
             sample: facts.sample,
             process: facts.process.as_deref(),
             place: facts.place.as_deref(),
+            path: None,
             dns: Some(Dns {
                 id: tuple.id,
                 opcode: Opcode::from_int(facts.opcode),
@@ -232,6 +236,23 @@ impl<'a> Lookup<'a> {
             }),
             broken: None,
         }
+    }
+
+    /// The same, with its path: it was where the path begins.
+    #[must_use]
+    pub fn along(mut self, path: Path<'a>) -> Self {
+        if let Some(first) = path.way().hops().first() {
+            self.time_ns = first.time_ns;
+            self.hook = first.hook;
+            self.direction = first.direction;
+            self.ifindex = first.ifindex;
+            self.netns_cookie = first.netns_cookie;
+        }
+        if self.outcome == Outcome::Answered {
+            self.duration_ns = path.duration_ns().or(self.duration_ns);
+        }
+        self.path = Some(path);
+        self
     }
 
     /// A message that stands for itself: an orphan, an announcement, a multicast query.
@@ -294,6 +315,7 @@ impl<'a> Lookup<'a> {
             sample: packet.sample,
             process: None,
             place: None,
+            path: None,
             dns: None,
             broken: None,
         }

@@ -27,9 +27,9 @@ const SAME_TUPLE_MAX: usize = 16;
 /// All of a message that tells whose query it is, or the response to whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuple {
-    /// Network namespace of the device, 0 if unknown.
+    /// Network namespace of the device, 0 if unknown, see [`crate::record::Packet::place`].
     pub netns_cookie: u64,
-    /// Device.
+    /// Device, likewise.
     pub ifindex: u32,
     /// Seen by a host-wide hook, see [`Hook::host_wide`].
     pub host_wide: bool,
@@ -45,6 +45,25 @@ pub struct Tuple {
     pub server_port: u16,
     /// Message id.
     pub id: u16,
+}
+
+impl Tuple {
+    #[inline]
+    pub(crate) fn hash(&self, hasher: &DefaultHashBuilder) -> u64 {
+        let mut hasher = hasher.build_hasher();
+        hasher.write_u128(u128::from_ne_bytes(self.client));
+        hasher.write_u128(u128::from_ne_bytes(self.server));
+        hasher.write_u64(self.netns_cookie);
+        hasher.write_u64(
+            u64::from(self.client_port)
+                | u64::from(self.server_port) << 16
+                | u64::from(self.id) << 32
+                | (self.transport as u64) << 48
+                | u64::from(self.host_wide) << 56,
+        );
+        hasher.write_u32(self.ifindex);
+        hasher.finish()
+    }
 }
 
 /// Question of a message.
@@ -207,7 +226,7 @@ impl Matcher {
         facts: Facts,
         options: &[u8],
     ) -> Queried {
-        let hash = self.hash(tuple);
+        let hash = tuple.hash(&self.hasher);
         let mut same_tuple = 0;
         let mut first_of_tuple = None;
         for &slot in self.index.iter_hash(hash) {
@@ -248,7 +267,7 @@ impl Matcher {
     /// Takes out the query to a response. A response without question (as servers may send with
     /// FORMERR or REFUSED) finds the query with its tuple, if there is exactly one.
     pub fn response(&mut self, tuple: &Tuple, question: Option<&Question<'_>>) -> Option<Pending> {
-        let hash = self.hash(tuple);
+        let hash = tuple.hash(&self.hasher);
         let mut found = None;
         for &slot in self.index.iter_hash(hash) {
             let Some(pending) = self.slots.get(slot as usize) else {
@@ -271,6 +290,17 @@ impl Matcher {
         self.remove(found?)
     }
 
+    /// The query, if it is pending.
+    pub fn pending_mut(&mut self, tuple: &Tuple, question: &Question<'_>) -> Option<&mut Pending> {
+        let mut same = self.index.iter_hash(tuple.hash(&self.hasher));
+        let is = |slot: &&u32| {
+            let pending = self.slots.get(**slot as usize);
+            pending.is_some_and(|pending| pending.is(tuple, question))
+        };
+        let slot = *same.find(is)?;
+        self.slots.get_mut(slot as usize)
+    }
+
     /// Takes out the oldest query if its time is up at `now_ns`.
     #[inline]
     pub fn expire(&mut self, now_ns: u64) -> Option<Pending> {
@@ -285,22 +315,6 @@ impl Matcher {
     pub fn next_due(&self) -> Option<u64> {
         let pending = self.slots.get(self.order.oldest()? as usize)?;
         Some(pending.facts.time_ns.saturating_add(self.timeout_ns))
-    }
-
-    fn hash(&self, tuple: &Tuple) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_u128(u128::from_ne_bytes(tuple.client));
-        hasher.write_u128(u128::from_ne_bytes(tuple.server));
-        hasher.write_u64(tuple.netns_cookie);
-        hasher.write_u64(
-            u64::from(tuple.client_port)
-                | u64::from(tuple.server_port) << 16
-                | u64::from(tuple.id) << 32
-                | (tuple.transport as u64) << 48
-                | u64::from(tuple.host_wide) << 56,
-        );
-        hasher.write_u32(tuple.ifindex);
-        hasher.finish()
     }
 
     fn insert(&mut self, pending: Pending) {

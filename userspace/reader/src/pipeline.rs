@@ -1,7 +1,9 @@
 //! From a record to a sink. One thread runs it, no allocation a message; every message ends in one
 //! counter of [`Counts`].
 
+mod flows;
 mod held;
+mod hops;
 mod messages;
 mod truncated;
 
@@ -13,16 +15,15 @@ use crate::encrypted::{self, Encrypted, EncryptedCounts};
 use crate::filter::Filter;
 use crate::matcher::Matcher;
 use crate::owners::{OwnerCounts, Owners};
-use crate::record::{Direction, Packet, Record, Transport};
+use crate::record::{Direction, LOOPBACK_IFINDEX, Packet, Record, Transport};
 use crate::sink::Sink;
 use crate::tap::Tap;
 use crate::tcp::Streams;
+use flows::Flows;
 use held::Held;
 use messages::{Messages, Output};
 use truncated::Truncated;
 
-/// The loopback device has this index in every network namespace (`LOOPBACK_IFINDEX`).
-pub(crate) const LOOPBACK_IFINDEX: u32 = 1;
 /// Namespaces of which we remember that their loopback shows the way out.
 const LOOPBACKS_MAX: usize = 1024;
 
@@ -50,8 +51,8 @@ pub struct Pipeline<'s> {
     streams: Streams,
     encrypted: Encrypted,
     start_ns: u64,
-    /// Namespaces, and whether by a host-wide hook, whose loopback shows packets on the way out.
-    loopbacks: Vec<(u64, bool)>,
+    /// Namespaces whose loopback shows packets on the way out.
+    loopbacks: Vec<u64>,
 }
 
 impl<'s> Pipeline<'s> {
@@ -61,6 +62,7 @@ impl<'s> Pipeline<'s> {
             messages: Messages {
                 matcher: Matcher::new(options.max_pending, options.timeout_ns),
                 held: Held::new(options.hold_ns),
+                flows: Flows::new(),
                 truncated: Truncated::new(),
                 owners: Owners::new(),
                 counts: Counts::default(),
@@ -90,7 +92,7 @@ impl<'s> Pipeline<'s> {
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts {
-            pending: self.messages.matcher.len() as u64,
+            pending: (self.messages.matcher.len() + self.messages.flows.answered()) as u64,
             tcp: self.streams.counts(),
             tap: self
                 .messages
@@ -183,6 +185,8 @@ impl<'s> Pipeline<'s> {
             messages.message(message, transfer)
         })?;
         messages.expire(now_ns)?;
+        messages.flows.pass(now_ns);
+        messages.arrive(now_ns)?;
         while let Some(record) = messages.held.expire(now_ns) {
             messages.orphan(&record)?;
         }
@@ -206,6 +210,7 @@ impl<'s> Pipeline<'s> {
     /// # Errors
     /// The sink's.
     pub fn finish(&mut self) -> io::Result<()> {
+        self.messages.arrive(u64::MAX)?;
         while let Some(record) = self.messages.held.expire(u64::MAX) {
             self.messages.orphan(&record)?;
         }
@@ -228,6 +233,7 @@ impl<'s> Pipeline<'s> {
         let due = [
             messages.matcher.next_due(),
             messages.held.next_due(),
+            messages.flows.next_due(),
             self.streams.next_due(),
         ];
         due.into_iter().flatten().min()
@@ -239,18 +245,17 @@ impl<'s> Pipeline<'s> {
     }
 
     /// A packet on a loopback device passes its way out and then its way in. Where the way out is
-    /// watched, the way in is the same packet again.
+    /// watched, the way in is the same packet again. To a host-wide hook both are hops of a path.
     fn is_duplicate(&mut self, packet: &Packet<'_>) -> bool {
-        if packet.ifindex != LOOPBACK_IFINDEX {
+        if packet.ifindex != LOOPBACK_IFINDEX || packet.hook.host_wide() {
             return false;
         }
-        let place = (packet.netns_cookie, packet.hook.host_wide());
-        let known = self.loopbacks.contains(&place);
+        let known = self.loopbacks.contains(&packet.netns_cookie);
         if packet.direction == Direction::Ingress {
             return known;
         }
         if !known && self.loopbacks.len() < LOOPBACKS_MAX {
-            self.loopbacks.push(place);
+            self.loopbacks.push(packet.netns_cookie);
         }
         false
     }

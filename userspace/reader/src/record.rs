@@ -91,13 +91,33 @@ impl Hook {
 }
 
 /// Which way the packet went through the device, as the contract's `DIRECTION_*`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Direction {
     /// The device received it.
     Ingress = event::DIRECTION_INGRESS,
     /// The device sends it.
     Egress = event::DIRECTION_EGRESS,
+}
+
+impl Direction {
+    /// The other one.
+    #[must_use]
+    pub const fn reverse(self) -> Self {
+        match self {
+            Self::Ingress => Self::Egress,
+            Self::Egress => Self::Ingress,
+        }
+    }
+
+    /// As the records of ECS have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
 }
 
 /// Which messages the kernel part captures, as the contract's `SELECT_*`.
@@ -250,7 +270,23 @@ pub struct Packet<'a> {
     pub payload: &'a [u8],
 }
 
+/// The loopback device has this index in every network namespace (`LOOPBACK_IFINDEX`).
+pub const LOOPBACK_IFINDEX: u32 = 1;
+
 impl<'a> Packet<'a> {
+    /// Network namespace and device within which messages are of one lookup. To a host-wide hook that
+    /// is the host, and both are 0; but what stays within a namespace is that namespace's.
+    #[must_use]
+    pub fn place(&self) -> (u64, u32) {
+        if !self.hook.host_wide() {
+            return (self.netns_cookie, self.ifindex);
+        }
+        let stays = self.ifindex == LOOPBACK_IFINDEX
+            || address(self.source).is_loopback()
+            || address(self.destination).is_loopback();
+        (if stays { self.netns_cookie } else { 0 }, 0)
+    }
+
     /// Decodes a record.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use std::io;
 use dns_trace_event::{TCP_FIN, TCP_RST, TCP_SYN};
 use lru::LruCache;
 
-use crate::record::Packet;
+use crate::record::{Direction, Packet};
 pub use counts::TcpCounts;
 pub use half::Transfer;
 use half::{Half, Out};
@@ -43,29 +43,32 @@ const GAP_NS: u64 = 1_000_000_000;
 struct Key {
     netns_cookie: u64,
     ifindex: u32,
-    host_wide: bool,
+    /// Of a host-wide hook, which sees a packet on its way out of a device and back in.
+    host_wide: Option<Direction>,
     source: [u8; 16],
     destination: [u8; 16],
     ports: (u16, u16),
 }
 
 impl Key {
-    const fn of(packet: &Packet<'_>) -> Self {
+    fn of(packet: &Packet<'_>) -> Self {
         Self {
             netns_cookie: packet.netns_cookie,
             ifindex: packet.ifindex,
-            host_wide: packet.hook.host_wide(),
+            host_wide: packet.hook.host_wide().then_some(packet.direction),
             source: packet.source,
             destination: packet.destination,
             ports: (packet.source_port, packet.destination_port),
         }
     }
 
-    const fn reverse(&self) -> Self {
+    /// The other direction, which passes the device the other way.
+    fn reverse(&self) -> Self {
         Self {
             source: self.destination,
             destination: self.source,
             ports: (self.ports.1, self.ports.0),
+            host_wide: self.host_wide.map(Direction::reverse),
             ..*self
         }
     }

@@ -45,7 +45,7 @@ impl Order {
         }
     }
 
-    /// Takes in a slot that is not in the list. Slots are dense: below the most there ever were.
+    /// Takes in a slot that is not in the list. Slots are dense, of all lists over the same table together.
     pub(crate) fn push(&mut self, slot: u32) {
         let link = Link {
             older: self.newest,
@@ -53,7 +53,14 @@ impl Order {
         };
         match self.links.get_mut(slot as usize) {
             Some(old) => *old = link,
-            None => self.links.push(link),
+            None => {
+                let unused = Link {
+                    older: NIL,
+                    newer: NIL,
+                };
+                self.links.resize(slot as usize, unused);
+                self.links.push(link);
+            }
         }
         match self.links.get_mut(link.older as usize) {
             Some(older) => older.newer = slot,
@@ -99,5 +106,16 @@ mod tests {
         assert_eq!(left, [0, 2, 1]);
         order.push(2);
         assert_eq!(order.oldest(), Some(2));
+    }
+
+    #[test]
+    fn a_slot_may_come_before_those_below_it() {
+        let mut order = Order::new();
+        order.push(5);
+        order.push(2);
+        order.remove(5);
+        assert_eq!(order.oldest(), Some(2));
+        order.remove(2);
+        assert_eq!(order.oldest(), None);
     }
 }

@@ -88,6 +88,16 @@ fn messages(summary: &Summary) -> Vec<Counter> {
             "Queries sent again while they waited.",
             counts.retransmissions,
         ),
+        by(
+            "what",
+            "dns_hops",
+            "Messages that a host-wide hook had seen at another device before.",
+            &[
+                ("query", counts.query_hops),
+                ("response", counts.response_hops),
+                ("malformed", counts.malformed_hops),
+            ],
+        ),
         one(
             "dns_malformed_messages",
             "Datagrams and stream messages that are no DNS message.",

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::flows::Flows;
 use super::held::{self, Held};
 use super::truncated::Truncated;
 use crate::clock::WallClock;
@@ -12,6 +13,7 @@ use crate::matcher::{Facts, Matcher, Pending, Queried, Tuple};
 use crate::message::Decoded;
 use crate::name::WireName;
 use crate::owners::Owners;
+use crate::path::Path;
 use crate::record::{Direction, Packet, Select, Transport};
 use crate::sink::Sink;
 use crate::tap::Tap;
@@ -24,6 +26,7 @@ const PORT_DNS: u16 = 53;
 pub(super) struct Messages<'s> {
     pub(super) matcher: Matcher,
     pub(super) held: Held,
+    pub(super) flows: Flows,
     pub(super) truncated: Truncated,
     pub(super) owners: Owners,
     pub(super) counts: Counts,
@@ -64,6 +67,9 @@ impl Messages<'_> {
             Err(error) => {
                 tracing::trace!(%error, "no DNS message");
                 self.counts.malformed += 1;
+                if self.malformed_before(packet) {
+                    return Ok(());
+                }
                 let mut name = WireName::new();
                 let remains = Decoded::remains(packet.payload, is_mdns(packet), &mut name);
                 let lookup = Lookup::remains(packet, is_from_server(packet), remains.as_ref());
@@ -76,13 +82,26 @@ impl Messages<'_> {
         self.counts.queries += 1;
         self.counts.scaled.queries += u64::from(packet.sample);
         let tuple = tuple(packet, message.id(), false);
+        if packet.hook.host_wide() {
+            return self.query_at_hop(packet, message, &tuple);
+        }
+        self.query_sent(packet, message, &tuple)
+    }
+
+    /// A query that its client sends, for the first time or again.
+    pub(super) fn query_sent(
+        &mut self,
+        packet: &Packet<'_>,
+        message: &Decoded<'_>,
+        tuple: &Tuple,
+    ) -> io::Result<()> {
         let cookie = sender(packet);
         let process = self.owners.query(cookie, packet.time_ns);
         let cgroup_id = if cookie == 0 { 0 } else { packet.cgroup_id };
         let place = self.owners.place(process.as_deref(), cgroup_id);
         if is_mdns_peer(packet) {
             // Answered to everybody, without question and without id (RFC 6762, section 6).
-            let mut lookup = Lookup::alone(packet, &tuple, message, Outcome::Multicast);
+            let mut lookup = Lookup::alone(packet, tuple, message, Outcome::Multicast);
             lookup.process = process.as_deref();
             lookup.place = place.as_deref();
             self.count_owner(cookie, lookup.process.is_some());
@@ -108,9 +127,9 @@ impl Messages<'_> {
             process,
             place,
             retry: packet.transport == Transport::Tcp
-                && self.truncated.take(&tuple, &question, packet.time_ns),
+                && self.truncated.take(tuple, &question, packet.time_ns),
         };
-        match self.matcher.query(&tuple, &question, facts, edns.options) {
+        match self.matcher.query(tuple, &question, facts, edns.options) {
             Queried::Pending => {}
             Queried::Retransmission => {
                 self.counts.retransmissions += 1;
@@ -118,7 +137,7 @@ impl Messages<'_> {
             }
             Queried::Evicted(pending) => self.unanswered(*pending, Outcome::Evicted)?,
         }
-        match self.held.take(&tuple, &question, packet.time_ns) {
+        match self.held.take(tuple, &question, packet.time_ns) {
             Some(record) => self.released(&record),
             None => Ok(()),
         }
@@ -137,12 +156,14 @@ impl Messages<'_> {
         if packet.transport == Transport::Tcp && message.is_of_transfer() {
             *transfer = Some(message.id());
         }
+        if packet.hook.host_wide() {
+            return self.response_at_hop(packet, message, further);
+        }
         if self.answer(packet, message)? {
             return Ok(());
         }
         if further {
-            self.counts.axfr_messages += 1;
-            self.counts.axfr_records += u64::from(message.answers);
+            self.further_of_transfer(message);
             return Ok(());
         }
         let tuple = tuple(packet, message.id(), true);
@@ -150,6 +171,11 @@ impl Messages<'_> {
             return Ok(());
         }
         self.show(&Lookup::alone(packet, &tuple, message, orphaned(packet)))
+    }
+
+    pub(super) fn further_of_transfer(&mut self, message: &Decoded<'_>) {
+        self.counts.axfr_messages += 1;
+        self.counts.axfr_records += u64::from(message.answers);
     }
 
     /// Shows the lookup that a response ends; `false` if its query is not pending.
@@ -197,11 +223,16 @@ impl Messages<'_> {
         let pending = self.owned(pending);
         let group = pending.tuple.server == [0; 16];
         let outcome = if group { Outcome::Multicast } else { outcome };
-        self.show(&Lookup::unanswered(&pending, outcome))
+        let ways = self.end_of(&pending);
+        let mut lookup = Lookup::unanswered(&pending, outcome);
+        if let Some((query, response)) = &ways {
+            lookup = lookup.along(Path { query, response });
+        }
+        self.show(&lookup)
     }
 
     /// A query whose lookup ends: its process may have been announced since, by another ring.
-    fn owned(&mut self, mut pending: Pending) -> Pending {
+    pub(super) fn owned(&mut self, mut pending: Pending) -> Pending {
         let facts = &mut pending.facts;
         if facts.process.is_none() {
             facts.process = self.owners.of_query(facts.socket_cookie, facts.time_ns);
@@ -222,7 +253,7 @@ impl Messages<'_> {
         }
     }
 
-    fn show(&mut self, lookup: &Lookup<'_>) -> io::Result<()> {
+    pub(super) fn show(&mut self, lookup: &Lookup<'_>) -> io::Result<()> {
         let counts = &mut self.counts;
         counts.lookups += 1;
         counts.scaled.lookups += u64::from(lookup.sample);
@@ -281,7 +312,7 @@ const fn is_from_server(packet: &Packet<'_>) -> bool {
 }
 
 /// Whom a message belongs to.
-fn tuple(packet: &Packet<'_>, id: u16, response: bool) -> Tuple {
+pub(super) fn tuple(packet: &Packet<'_>, id: u16, response: bool) -> Tuple {
     let source = (packet.source, packet.source_port);
     let destination = (packet.destination, packet.destination_port);
     let (client, server) = if response {
@@ -291,9 +322,10 @@ fn tuple(packet: &Packet<'_>, id: u16, response: bool) -> Tuple {
     };
     // Asked of a group, answered by a member.
     let group = matches!(server.1, PORT_MDNS | PORT_LLMNR) && packet.transport == Transport::Udp;
+    let (netns_cookie, ifindex) = packet.place();
     Tuple {
-        netns_cookie: packet.netns_cookie,
-        ifindex: packet.ifindex,
+        netns_cookie,
+        ifindex,
         host_wide: packet.hook.host_wide(),
         transport: packet.transport,
         client: client.0,
@@ -306,13 +338,13 @@ fn tuple(packet: &Packet<'_>, id: u16, response: bool) -> Tuple {
 
 /// Between full mDNS implementations, which both use port 5353. A query from another port is a
 /// legacy one and is answered like any other (RFC 6762, section 6.7).
-const fn is_mdns_peer(packet: &Packet<'_>) -> bool {
+pub(super) const fn is_mdns_peer(packet: &Packet<'_>) -> bool {
     packet.source_port == PORT_MDNS && packet.destination_port == PORT_MDNS
 }
 
 /// Cookie of the socket that sent a packet, 0 where that is not for certain: what comes in may have been
 /// given a socket on its way, that of its receiver (`bpf_sk_assign`).
-const fn sender(packet: &Packet<'_>) -> u64 {
+pub(super) const fn sender(packet: &Packet<'_>) -> u64 {
     match packet.direction {
         Direction::Egress => packet.socket_cookie,
         Direction::Ingress => 0,
@@ -320,11 +352,11 @@ const fn sender(packet: &Packet<'_>) -> u64 {
 }
 
 /// Only mDNS asks several questions in a message (RFC 6762, section 5.3).
-const fn is_mdns(packet: &Packet<'_>) -> bool {
+pub(super) const fn is_mdns(packet: &Packet<'_>) -> bool {
     packet.source_port == PORT_MDNS || packet.destination_port == PORT_MDNS
 }
 
-const fn orphaned(packet: &Packet<'_>) -> Outcome {
+pub(super) const fn orphaned(packet: &Packet<'_>) -> Outcome {
     if packet.source_port == PORT_MDNS {
         Outcome::Announcement
     } else if matches!(packet.transport, Transport::Udp) && !matches!(packet.select, Select::All) {

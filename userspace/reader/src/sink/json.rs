@@ -5,6 +5,7 @@ mod edns;
 pub(crate) mod line;
 pub(crate) mod out;
 mod own;
+mod path;
 
 use std::io::{self, Write};
 
@@ -58,9 +59,14 @@ impl<W: Write> JsonSink<W> {
 
 impl<W: Write> Sink for JsonSink<W> {
     fn lookup(&mut self, lookup: &Lookup<'_>, clock: WallClock) -> io::Result<()> {
-        let interface = self.interfaces.name(lookup.netns_cookie, lookup.ifindex);
         let timestamp = self.stamps.write(clock.unix_ns(lookup.time_ns));
-        line::write(&mut self.lines, lookup, timestamp, interface, self.idna);
+        line::write(
+            &mut self.lines,
+            lookup,
+            timestamp,
+            &mut self.interfaces,
+            self.idna,
+        );
         if self.lines.as_bytes().len() >= BUFFER {
             self.write_lines()?;
         }

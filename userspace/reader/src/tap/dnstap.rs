@@ -7,8 +7,7 @@ use super::{Format, note};
 use crate::clock::WallClock;
 use crate::counts::KernelCounts;
 use crate::interface::Interfaces;
-use crate::pipeline::LOOPBACK_IFINDEX;
-use crate::record::{Direction, Packet, Transport, endpoint};
+use crate::record::{Direction, LOOPBACK_IFINDEX, Packet, Transport, endpoint};
 use crate::sink::json::out::Out;
 use crate::spool::Whole;
 

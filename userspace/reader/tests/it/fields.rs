@@ -75,10 +75,27 @@ fn all_fields() -> BTreeSet<String> {
         Rec::response(2, truncated),
         Rec::query(3, framed(&query(9, "a.example", Rtype::A))).segment(1, TCP_ACK),
     ]));
+    for (time, hops) in [(1, 1), (10, 10)] {
+        // A query at one device or at ten, and its response at another one.
+        let at = |rec: Rec, ifindex| {
+            rec.with(|header| {
+                (header.hook, header.ifindex, header.netns_cookie) =
+                    (dns_trace_event::HOOK_DEV_QUEUE, ifindex, 5)
+            })
+        };
+        let asked = (0..hops).map(|hop| at(ask(&[]), 20 + hop));
+        let reply = response(7, "a.example", Rtype::A, Rcode::NOERROR, &[]);
+        let reply = at(Rec::response(time, reply), 40);
+        take(&lines(&asked.chain([reply]).collect::<Vec<_>>()));
+    }
     let mut out = Vec::new();
     asked_lines(&mut JsonSink::new(&mut out, Interfaces::fixed(&[])));
     for line in String::from_utf8(out).unwrap().lines() {
         paths("", &serde_json::from_str(line).unwrap(), &mut all);
+    }
+    // Want the reader's own network namespace.
+    for field in ["path", "response_last_seen"] {
+        all.insert(format!("dns_trace.{field}.interface.name"));
     }
     // Wants a process that runs, and a reader that is not confined; seen in `owners/procfs.rs`.
     all.insert("process.executable".to_owned());

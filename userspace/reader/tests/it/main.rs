@@ -8,6 +8,7 @@ mod cli;
 mod doorbell;
 mod encrypted;
 mod fields;
+mod hops;
 mod hostile;
 mod json;
 mod libraries;

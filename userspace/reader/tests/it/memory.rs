@@ -20,6 +20,10 @@ pub(crate) struct Seen {
     pub(crate) error: Option<&'static str>,
     pub(crate) truncated: bool,
     pub(crate) retry: bool,
+    /// Devices of its path.
+    pub(crate) path: Vec<u32>,
+    /// Device at which the response was seen last, if it did not come back.
+    pub(crate) last_seen: Option<u32>,
     /// `name/pid`.
     pub(crate) process: Option<String>,
 }
@@ -39,6 +43,10 @@ impl Sink for Memory {
             error: lookup.error(),
             truncated: lookup.truncated,
             retry: lookup.retry_of_truncated,
+            path: lookup.path.map_or(Vec::new(), |path| {
+                path.way().hops().iter().map(|hop| hop.ifindex).collect()
+            }),
+            last_seen: lookup.path.and_then(|path| Some(path.last_seen()?.ifindex)),
             process: lookup.process.map(|p| format!("{}/{}", p.name, p.pid)),
         });
         Ok(())
@@ -93,10 +101,15 @@ pub(crate) fn add_up(c: &Counts) {
     let unplaced = tcp.no_start + tcp.dropped + tcp.waiting;
     assert_eq!(tcp.segments, placed + unplaced, "{c:?}");
     let ended = c.answered + c.retransmissions + c.timeouts + c.evicted + c.multicast;
-    assert_eq!(c.queries, ended + c.pending, "{c:?}");
+    assert_eq!(c.queries, ended + c.pending + c.query_hops, "{c:?}");
     assert_eq!(
         c.responses,
-        c.answered + c.responses_only + c.orphans + c.announcements + c.axfr_messages,
+        c.answered
+            + c.responses_only
+            + c.orphans
+            + c.announcements
+            + c.axfr_messages
+            + c.response_hops,
         "{c:?}"
     );
     let unanswered = c.timeouts + c.evicted + c.multicast;

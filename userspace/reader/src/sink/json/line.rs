@@ -8,20 +8,21 @@ use domain::base::iana::{Class, OptRcode, Rtype};
 use super::out::Out;
 use super::own;
 use crate::container::Place;
+use crate::interface::Interfaces;
 use crate::lookup::{Dns, Lookup, Protocol};
 use crate::message::Decoded;
 use crate::name::{Presented, PresentedParsed};
 use crate::process::{Process, write_escaped};
-use crate::record::Direction;
+use crate::record::{Direction, Hook};
 use crate::sink::rdata::{Data, resolved_ip};
 
-/// Writes one object and a line end. `timestamp` is in the form of RFC 3339, `interface` the name
-/// of the device where it is known; `idna` adds names in Unicode.
+/// Writes one object and a line end. `timestamp` is in the form of RFC 3339, `interfaces` knows the
+/// names of devices; `idna` adds names in Unicode.
 pub(super) fn write(
     out: &mut Out,
     lookup: &Lookup<'_>,
     timestamp: &str,
-    interface: Option<&str>,
+    interfaces: &mut Interfaces,
     idna: bool,
 ) {
     out.raw(r#"{"@timestamp":""#);
@@ -54,13 +55,14 @@ pub(super) fn write(
     if let Some(place) = lookup.place {
         container(out, place);
     }
+    let interface = name(interfaces, lookup.hook, lookup.netns_cookie, lookup.ifindex);
     observer(out, lookup.direction, lookup.ifindex, interface);
     if let Some(kind) = lookup.error() {
         out.raw(r#""error":{"type":""#);
         out.raw(kind);
         out.raw(r#""},"#);
     }
-    own::write(out, lookup, idna);
+    own::write(out, lookup, interfaces, idna);
     out.raw("}\n");
 }
 
@@ -189,6 +191,19 @@ fn container(out: &mut Out, place: &Place) {
         out.raw(runtime.name());
     }
     out.raw(r#""},"#);
+}
+
+/// Name of a device. A host-wide hook that does not know the namespace may mean any.
+pub(super) fn name(
+    interfaces: &mut Interfaces,
+    hook: Hook,
+    netns_cookie: u64,
+    ifindex: u32,
+) -> Option<&str> {
+    if hook.host_wide() && netns_cookie == 0 {
+        return None;
+    }
+    interfaces.name(netns_cookie, ifindex)
 }
 
 /// Where it was seen, and a comma.

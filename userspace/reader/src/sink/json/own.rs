@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::edns;
 use super::out::Out;
+use super::{edns, path};
+use crate::interface::Interfaces;
 use crate::lookup::{Dns, Lookup};
 use crate::message::{Bit, Decoded};
 use crate::name::{Presented, PresentedParsed};
@@ -11,7 +12,7 @@ use crate::process::write_escaped;
 use crate::unicode;
 
 /// Writes the object.
-pub(super) fn write(out: &mut Out, lookup: &Lookup<'_>, idna: bool) {
+pub(super) fn write(out: &mut Out, lookup: &Lookup<'_>, interfaces: &mut Interfaces, idna: bool) {
     out.raw(r#""dns_trace":{"hook":""#);
     out.raw(lookup.hook.name());
     out.raw(r#"","retransmissions":"#);
@@ -39,6 +40,9 @@ pub(super) fn write(out: &mut Out, lookup: &Lookup<'_>, idna: bool) {
         out.raw(r#","unit":""#);
         out.text(|text| write_escaped(text, unit.as_bytes()));
         out.raw("\"");
+    }
+    if let Some(path) = lookup.path {
+        path::write(out, path, interfaces);
     }
     if lookup.netns_cookie != 0 {
         out.raw(r#","netns_cookie":"#);
