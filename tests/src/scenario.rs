@@ -97,6 +97,11 @@ pub const ALL: &[Scenario] = &[
     since(
         READING,
         Below::SeenIn("local_tc"),
+        scenario("hops_routed", 90, scenarios::hops::routed),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
         scenario("no_link_layer", 90, scenarios::no_link_layer::lookups),
     ),
     since(

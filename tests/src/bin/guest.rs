@@ -32,14 +32,16 @@ fn dispatch(words: &[String]) -> Result<()> {
         ["systemd", "lab"] => systemd::lab(),
         ["systemd", "check"] => systemd::check(),
         ["mute", address] => lab::mute::main(address),
+        ["forgetful", address] => lab::forgetful::main(address),
+        ["insist", server] => lab::forgetful::ask(server),
         ["hold", hook, device] => lab::foreign::main(hook, device),
         ["share", kind, server] => lab::share::main(kind, server),
         ["lookup", way, ref names @ ..] => lab::lookup::main(way, names),
         ["share-other", ref words @ ..] => lab::share::other_main(words),
         _ => bail!(
             "usage: guest run SCENARIO | guest demo local|bpfman | guest systemd lab|check | \
-             guest mute ADDRESS | guest hold tcx|xdp DEVICE | guest share KIND SERVER | \
-             guest lookup WAY NAME..."
+             guest mute|forgetful ADDRESS | guest insist SERVER | guest hold tcx|xdp DEVICE | \
+             guest share KIND SERVER | guest lookup WAY NAME..."
         ),
     }
 }

@@ -4,6 +4,7 @@ pub mod chains;
 pub mod ctl;
 pub mod daemon;
 pub mod foreign;
+pub mod forgetful;
 pub mod image;
 pub mod kernel;
 pub mod left;

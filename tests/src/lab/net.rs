@@ -13,6 +13,8 @@ pub const CLIENT: (&str, &str) = ("10.53.0.1", "fd00:53::1");
 pub const SERVER: (&str, &str) = ("10.53.0.2", "fd00:53::2");
 /// An address of the server where queries arrive and nobody answers.
 pub const MUTE: &str = "10.53.0.3";
+/// An address of the server at which every first query is dropped, see [`super::forgetful`].
+pub const FORGETFUL: &str = "10.53.0.4";
 /// The device in the server's namespace, the one that scenarios trace.
 pub const SERVER_DEVICE: &str = "srv0";
 /// The device in the client's namespace.
@@ -54,6 +56,51 @@ pub fn join(device: &str) -> Result<()> {
         let words: Vec<&str> = std::iter::once("ip").chain(line.split(' ')).collect();
         sh::sh(&words)?;
     }
+    Ok(())
+}
+
+/// The bridge of [`route`].
+pub const BRIDGE: &str = "br0";
+
+/// Makes the namespaces, joined by the guest's own: the client's device is a port of a bridge, the server
+/// is behind another device, and the guest forwards between the two.
+///
+/// # Errors
+/// If `ip` or `sysctl` refuses.
+pub fn route() -> Result<()> {
+    let lines = [
+        "link set lo up".to_owned(),
+        "netns add client".into(),
+        "netns add server".into(),
+        format!("link add {BRIDGE} type bridge"),
+        format!("link add {CLIENT_DEVICE} netns client type veth peer name port0"),
+        format!("link add {SERVER_DEVICE} netns server type veth peer name up0"),
+        format!("link set port0 master {BRIDGE}"),
+        "-n client link set lo up".into(),
+        "-n server link set lo up".into(),
+        format!("-n client addr add 10.54.0.1/24 dev {CLIENT_DEVICE}"),
+        format!("-n server addr add {}/24 dev {SERVER_DEVICE}", SERVER.0),
+        format!("-n server addr add {MUTE}/24 dev {SERVER_DEVICE}"),
+        format!("-n server addr add {FORGETFUL}/24 dev {SERVER_DEVICE}"),
+        format!(
+            "-n server addr add {}/64 dev {SERVER_DEVICE} nodad",
+            SERVER.1
+        ),
+        format!("addr add 10.54.0.254/24 dev {BRIDGE}"),
+        "addr add 10.53.0.254/24 dev up0".into(),
+        "link set port0 up".into(),
+        format!("link set {BRIDGE} up"),
+        "link set up0 up".into(),
+        format!("-n client link set {CLIENT_DEVICE} up"),
+        format!("-n server link set {SERVER_DEVICE} up"),
+        "-n client route add default via 10.54.0.254".into(),
+        "-n server route add default via 10.53.0.254".into(),
+    ];
+    for line in lines {
+        let words: Vec<&str> = std::iter::once("ip").chain(line.split(' ')).collect();
+        sh::sh(&words)?;
+    }
+    sh::sh(&["sysctl", "-q", "-w", "net.ipv4.ip_forward=1"])?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod credentials;
 pub(crate) mod doctor;
 pub(crate) mod encrypted;
 pub(crate) mod full_disk;
+pub(crate) mod hops;
 pub(crate) mod interrupted;
 pub(crate) mod loaders;
 pub(crate) mod local;

@@ -18,6 +18,7 @@ const WANTED: &[&str] = &[
     "8021q",
     "tun",
     "dummy",
+    "bridge",
     "ipip",
     "sit",
 ];
