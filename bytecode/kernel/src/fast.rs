@@ -3,9 +3,7 @@
 //! reads as little as possible and decides early; everything unusual goes to [`crate::parse`].
 
 use crate::{
-    packet::{
-        Addresses, ETHERTYPE_IPV4, ETHERTYPE_IPV6, HeaderWords, IPV4_FRAGMENT_MASK, Transport,
-    },
+    packet::{Addresses, HeaderWords, IPV4_FRAGMENT_MASK, Transport},
     settings,
 };
 use dns_trace_event::{L4_TCP, L4_UDP};
@@ -29,6 +27,24 @@ const TCP_HEADER_MIN: usize = 20;
 const ICMPV6: u8 = 58;
 /// Version 4, five words of header.
 const IPV4_PLAIN: u8 = 0x45;
+/// Ethertype and first byte of a plain IPv4 header, as they follow one another.
+const PLAIN_IPV4: u32 = word([0x08, 0x00, IPV4_PLAIN, 0]);
+const PLAIN_IPV4_MASK: u32 = word([0xff, 0xff, 0xff, 0]);
+/// Ethertype of IPv6, likewise.
+const PLAIN_IPV6: u32 = word([0x86, 0xdd, 0, 0]);
+const PLAIN_IPV6_MASK: u32 = word([0xff, 0xff, 0, 0]);
+/// Fragment bits of an IPv4 header, in the word that they begin.
+const FRAGMENT: u32 = word([
+    (IPV4_FRAGMENT_MASK >> 8) as u8,
+    IPV4_FRAGMENT_MASK as u8,
+    0,
+    0,
+]);
+
+/// What a load of these four bytes gives.
+const fn word(bytes: [u8; 4]) -> u32 {
+    u32::from_ne_bytes(bytes)
+}
 
 /// # Safety
 /// `data + offset` must be inside the packet for the size of `T`, by a check that the verifier saw.
@@ -49,12 +65,15 @@ pub fn classify(data: usize, end: usize, len: Option<impl FnOnce() -> u32>) -> V
     if len.is_some_and(|len| unsafe { may_be_headless(data, len) }) {
         return Verdict::Unsure;
     }
+    // Ethertype and what follows it at once: traffic that is not DNS pays for every instruction here.
     // SAFETY: checked above.
-    let ethertype = u16::from_be(unsafe { read(data, 12) });
-    match ethertype {
-        ETHERTYPE_IPV4 => ipv4(data, end),
-        ETHERTYPE_IPV6 => ipv6(data, end),
-        _ => Verdict::Unsure,
+    let word: u32 = unsafe { read(data, 12) };
+    if word & PLAIN_IPV4_MASK == PLAIN_IPV4 {
+        ipv4(data, end)
+    } else if word & PLAIN_IPV6_MASK == PLAIN_IPV6 {
+        ipv6(data, end)
+    } else {
+        Verdict::Unsure
     }
 }
 
@@ -68,25 +87,26 @@ pub fn classify(data: usize, end: usize, len: Option<impl FnOnce() -> u32>) -> V
 unsafe fn may_be_headless(data: usize, len: impl FnOnce() -> u32) -> bool {
     // SAFETY: by the contract above.
     let (first, payload) = unsafe { (read::<u8>(data, 0), read::<u16>(data, 4)) };
-    first == IPV4_PLAIN
-        || (first >> 4 == 6 && u32::from(u16::from_be(payload)) + IPV6 as u32 == len())
+    // Most devices' addresses begin with neither 4 nor 6, and are done with one comparison.
+    first & 0xd0 == 0x40
+        && (first == IPV4_PLAIN
+            || (first >> 4 == 6 && u32::from(u16::from_be(payload)) + IPV6 as u32 == len()))
 }
 
 #[inline(always)]
 fn ipv4(data: usize, end: usize) -> Verdict {
     // SAFETY: `classify` has checked Ethernet, IPv4 and ports.
     unsafe {
-        let l4: u8 = read(data, ETHERNET + 9);
-        if l4 != L4_TCP && l4 != L4_UDP {
-            return Verdict::Other;
-        }
-        if read::<u8>(data, ETHERNET) != IPV4_PLAIN
-            || read::<u16>(data, ETHERNET + 6) & IPV4_FRAGMENT_MASK.to_be() != 0
-        {
+        if read::<u32>(data, ETHERNET + 6) & FRAGMENT != 0 {
             return Verdict::Unsure;
         }
-        let (source_port, destination_port) = ports(data + ETHERNET + IPV4);
-        if !settings::is_dns(source_port, destination_port) {
+        // The ports before the protocol: what has none there is no DNS either way.
+        let ports: u32 = read(data, ETHERNET + IPV4);
+        if !settings::is_dns(ports) {
+            return Verdict::Other;
+        }
+        let l4: u8 = read(data, ETHERNET + 9);
+        if l4 != L4_TCP && l4 != L4_UDP {
             return Verdict::Other;
         }
         let Some(words) = words(data + ETHERNET + IPV4, end, l4) else {
@@ -97,8 +117,8 @@ fn ipv4(data: usize, end: usize) -> Verdict {
             addresses: Addresses::v4(read(data, ETHERNET + 12), read(data, ETHERNET + 16)),
             l4,
             flags: 0,
-            source_port,
-            destination_port,
+            source_port: (u32::from_be(ports) >> 16) as u16,
+            destination_port: u32::from_be(ports) as u16,
             offset: (ETHERNET + IPV4) as u32,
             words,
             ip_len: total.saturating_sub(IPV4 as u32),
@@ -121,8 +141,8 @@ fn ipv6(data: usize, end: usize) -> Verdict {
                 Verdict::Unsure
             };
         }
-        let (source_port, destination_port) = ports(data + ETHERNET + IPV6);
-        if !settings::is_dns(source_port, destination_port) {
+        let ports: u32 = read(data, ETHERNET + IPV6);
+        if !settings::is_dns(ports) {
             return Verdict::Other;
         }
         let Some(words) = words(data + ETHERNET + IPV6, end, l4) else {
@@ -135,24 +155,13 @@ fn ipv6(data: usize, end: usize) -> Verdict {
             },
             l4,
             flags: 0,
-            source_port,
-            destination_port,
+            source_port: (u32::from_be(ports) >> 16) as u16,
+            destination_port: u32::from_be(ports) as u16,
             offset: (ETHERNET + IPV6) as u32,
             words,
             ip_len: u32::from(u16::from_be(read(data, ETHERNET + 4))),
         })
     }
-}
-
-/// Reads the ports at once.
-///
-/// # Safety
-/// As [`read`].
-#[inline(always)]
-unsafe fn ports(transport: usize) -> (u16, u16) {
-    // SAFETY: by the contract above.
-    let both = u32::from_be(unsafe { read(transport, 0) });
-    ((both >> 16) as u16, both as u16)
 }
 
 /// Reads the wanted words of the transport header at `transport`; `None` if the linear part ends

@@ -32,8 +32,7 @@ const PORT_OFFSET: usize = 2;
 #[inline(always)]
 pub fn announce(context: &FEntryContext) {
     let (sk, msg): (*const c_void, *const c_void) = (context.arg(0), context.arg(1));
-    let port = destination(sk, msg);
-    if !settings::is_dns(port, port) {
+    if !settings::is_dns(destination(sk, msg).into()) {
         return;
     }
     // SAFETY: the first argument of the function is a socket, which the helper takes; none of the
@@ -55,12 +54,12 @@ pub fn announce(context: &FEntryContext) {
     }
 }
 
-/// Port of the message's destination, or else of the socket's; host byte order.
+/// Port of the message's destination, or else of the socket's; network byte order.
 #[inline(always)]
 fn destination(sk: *const c_void, msg: *const c_void) -> u16 {
     let name = core_access::msg_name(msg).unwrap_or(core::ptr::null());
     if name.is_null() {
-        return u16::from_be(core_access::sock_dport(sk).unwrap_or(0));
+        return core_access::sock_dport(sk).unwrap_or(0);
     }
     let mut port = 0u16;
     // SAFETY: the helper checks the address. A name that is shorter gives a port that is not sent to.
@@ -71,7 +70,7 @@ fn destination(sk: *const c_void, msg: *const c_void) -> u16 {
             name.byte_add(PORT_OFFSET),
         )
     };
-    u16::from_be(port)
+    port
 }
 
 #[inline(always)]

@@ -229,20 +229,18 @@ fn at_ports<S: Source>(source: &S, transport: Transport) -> Found {
     let Some(words) = source.load::<[u32; 2]>(transport.offset) else {
         return Found::Unparsable;
     };
-    let ports = u32::from_be(words[0]);
-    let source_port = (ports >> 16) as u16;
-    let destination_port = ports as u16;
-    if !settings::is_dns(source_port, destination_port) {
+    if !settings::is_dns(words[0]) {
         return Found::Other;
     }
+    let ports = u32::from_be(words[0]);
     // Bytes 4..8 once more for UDP, which needs no other: one way through instead of two.
     let at = 4 + 8 * equal(transport.l4.into(), L4_TCP.into());
     let Some(fourth) = source.load::<u32>(transport.offset + at) else {
         return Found::Malformed;
     };
     Found::Transport(Transport {
-        source_port,
-        destination_port,
+        source_port: (ports >> 16) as u16,
+        destination_port: ports as u16,
         words: HeaderWords {
             second: u32::from_be(words[1]),
             fourth: u32::from_be(fourth),

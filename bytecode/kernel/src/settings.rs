@@ -43,9 +43,11 @@ pub fn select() -> u32 {
     unsafe { core::ptr::read_volatile(&raw const DNS_SELECT) }
 }
 
-/// Whether one of the ports (host byte order) is in the port set. Unused slots are 0 and last.
+/// Whether one of two ports, in the word that they make up in the packet, is in the port set. Unused
+/// slots are 0 and last.
 #[inline(always)]
-pub fn is_dns(source_port: u16, destination_port: u16) -> bool {
+pub fn is_dns(ports: u32) -> bool {
+    let (low, high) = (ports as u16, (ports >> 16) as u16);
     let mut slot = 0;
     while slot < event::PORTS_MAX {
         // SAFETY: `slot` is in bounds of a valid, aligned static.
@@ -53,7 +55,7 @@ pub fn is_dns(source_port: u16, destination_port: u16) -> bool {
         if port == 0 {
             return false;
         }
-        if port == source_port || port == destination_port {
+        if port.to_be() == low || port.to_be() == high {
             return true;
         }
         slot += 1;
