@@ -5,7 +5,7 @@ use crate::{
     packet::{Payload, Transport},
     settings,
     source::Source,
-    straight::{bounded, less, lesser},
+    straight::{bounded, forgotten, less, lesser},
 };
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
@@ -25,6 +25,21 @@ pub struct Place {
     pub netns_cookie: u64,
     pub socket_cookie: u64,
     pub cgroup_id: u64,
+}
+
+impl Place {
+    /// See [`straight::forgotten`](crate::straight::forgotten).
+    #[inline(always)]
+    pub fn forgotten(&self, unknown: u64) -> Self {
+        Self {
+            hook: self.hook,
+            direction: forgotten(self.direction.into(), unknown) as u8,
+            ifindex: self.ifindex,
+            netns_cookie: self.netns_cookie,
+            socket_cookie: forgotten(self.socket_cookie, unknown),
+            cgroup_id: forgotten(self.cgroup_id, unknown),
+        }
+    }
 }
 
 /// Reserves the smallest class that holds the payload, fills it and submits it; counts.
@@ -79,25 +94,13 @@ fn record<S: Source, const CLASS: u32>(
         return Outcome::RingFull;
     }
     let header = room.cast::<PacketHeader>();
-    // Read back from where the verifier keeps no values: it would otherwise want to know precisely how each
-    // way through the headers came to length and offset, and follow everything below once for each of them
-    // (three times the work on Linux 6.1).
-    // SAFETY: the reservation has room for the header, is aligned to 8 and all ours.
-    let (len, offset) = unsafe {
-        (*header).captured_len = len;
-        (*header).wire_len = payload.offset;
-        (
-            core::ptr::read_volatile(&raw const (*header).captured_len),
-            core::ptr::read_volatile(&raw const (*header).wire_len),
-        )
-    };
     if len != 0 {
         // The verifier wants to see 1..=CLASS at the call. Of a comparison with 0 it learns no lower
         // bound before 6.8, hence one less, and one more again.
         let less_one = bounded(len.wrapping_sub(1));
         // SAFETY: the record has CLASS bytes behind its header.
         let destination = unsafe { room.byte_add(HEADER) };
-        if less_one >= CLASS || !source.copy(offset, destination, less_one + 1) {
+        if less_one >= CLASS || !source.payload::<CLASS>(payload.offset, destination, less_one + 1) {
             // SAFETY: the reservation is given back.
             unsafe { bpf_ringbuf_discard(room, BPF_RB_NO_WAKEUP.into()) };
             return Outcome::Unreadable;
@@ -106,7 +109,7 @@ fn record<S: Source, const CLASS: u32>(
     let flags = transport.flags | is_cut(len, payload) as u8 * FLAG_TRUNCATED;
     // SAFETY: the reservation has room for the header, is aligned to 8 and all ours.
     unsafe {
-        fill(header, place, transport, payload, flags);
+        fill(header, place, transport, payload, len, flags);
         bpf_ringbuf_submit(room, BPF_RB_NO_WAKEUP.into());
     }
     Outcome::Submitted
@@ -118,8 +121,7 @@ fn is_cut(len: u32, payload: &Payload) -> u32 {
     less(len, payload.wire_len) & 1
 }
 
-/// Writes the header field by field, as integers: an aggregate would become a call to `memcpy`. All but
-/// the length, which stands there already.
+/// Writes the header field by field, as integers: an aggregate would become a call to `memcpy`.
 ///
 /// # Safety
 /// `header` must be valid for writes and aligned.
@@ -129,6 +131,7 @@ unsafe fn fill(
     place: &Place,
     transport: &Transport,
     payload: &Payload,
+    len: u32,
     flags: u8,
 ) {
     // SAFETY: by the contract above. The addresses lie at multiples of 8 (asserted in the event crate).
@@ -153,6 +156,7 @@ unsafe fn fill(
         *destination.add(1) = transport.addresses.destination[1];
         (*header).ifindex = place.ifindex;
         (*header).tcp_seq = payload.tcp_seq;
+        (*header).captured_len = len;
         (*header).wire_len = payload.wire_len;
         (*header).source_port = transport.source_port;
         (*header).destination_port = transport.destination_port;

@@ -134,7 +134,14 @@ fn report<S: Source>(source: &S, place: &Place, transport: &Transport, stats: &m
     if let Some(payload) = transport.payload(source.len(), stats)
         && select::wanted(source, transport, &payload, stats)
     {
-        capture(source, place, transport, &payload, stats);
+        let unknown = stats.packets;
+        capture(
+            source,
+            &place.forgotten(unknown),
+            &transport.forgotten(unknown),
+            &payload.forgotten(unknown),
+            stats,
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is known of a packet once its headers have been read.
 
-use crate::straight::{less, lesser, minus};
+use crate::straight::{forgotten, less, lesser, minus};
 use dns_trace_event::{FLAG_FRAGMENT, L4_TCP, L4_UDP, Stats, TCP_FIN, TCP_RST, TCP_SYN};
 
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -80,7 +80,47 @@ pub struct HeaderWords {
     pub fourth: u32,
 }
 
+impl Addresses {
+    #[inline(always)]
+    fn forgotten(&self, unknown: u64) -> Self {
+        let forgotten =
+            |halves: [u64; 2]| [forgotten(halves[0], unknown), forgotten(halves[1], unknown)];
+        Self {
+            source: forgotten(self.source),
+            destination: forgotten(self.destination),
+        }
+    }
+}
+
+impl Payload {
+    /// See [`straight::forgotten`](crate::straight::forgotten).
+    #[inline(always)]
+    pub fn forgotten(&self, unknown: u64) -> Self {
+        let forgotten = |value: u32| forgotten(value.into(), unknown) as u32;
+        Self {
+            offset: forgotten(self.offset),
+            wire_len: forgotten(self.wire_len),
+            available: forgotten(self.available),
+            tcp_seq: forgotten(self.tcp_seq),
+            tcp_flags: forgotten(self.tcp_flags.into()) as u8,
+        }
+    }
+}
+
 impl Transport {
+    /// See [`straight::forgotten`](crate::straight::forgotten). Of the header, only what is written down.
+    #[inline(always)]
+    pub fn forgotten(&self, unknown: u64) -> Self {
+        Self {
+            addresses: self.addresses.forgotten(unknown),
+            l4: forgotten(self.l4.into(), unknown) as u8,
+            flags: forgotten(self.flags.into(), unknown) as u8,
+            source_port: forgotten(self.source_port.into(), unknown) as u16,
+            destination_port: forgotten(self.destination_port.into(), unknown) as u16,
+            ..*self
+        }
+    }
+
     /// Finds the payload, or counts why there is none to report. `packet_len` is the length of the
     /// whole packet from the same origin as `offset`.
     #[inline(always)]

@@ -15,6 +15,27 @@ pub fn bounded(value: u32) -> u32 {
     value as u32
 }
 
+/// The value, of which the verifier knows nothing more, and LLVM neither. `unknown` is any value that they
+/// know nothing of.
+///
+/// What came by different ways looks the same afterwards, so the verifier follows what is behind once and not
+/// once for each way: Linux 6.1 does so even for values that do not matter there.
+#[inline(always)]
+pub fn forgotten(value: u64, unknown: u64) -> u64 {
+    let mut value = value;
+    // SAFETY: the value is changed, and changed back.
+    unsafe {
+        core::arch::asm!(
+            "{0} ^= {1}",
+            "{0} ^= {1}",
+            inout(reg) value,
+            in(reg) unknown,
+            options(nomem, nostack, pure)
+        );
+    }
+    value
+}
+
 /// 1 if the two are equal, else 0.
 #[inline(always)]
 pub fn equal(a: u16, b: u16) -> u32 {
