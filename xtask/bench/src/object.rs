@@ -1,4 +1,4 @@
-//! Our object and one with empty programs, loaded and attached nowhere: `BPF_PROG_TEST_RUN` hands
+//! Our object and one with programs to measure it against, loaded and attached nowhere: `BPF_PROG_TEST_RUN` hands
 //! the packets over. The maps are pinned as a bundle, so that the reader's own code opens them.
 
 use std::fs;
@@ -14,8 +14,8 @@ use dns_trace_event::{GLOBAL_NETNS_COOKIE, MAP_CONTROL, MAP_EVENTS, MAP_STATS, R
 
 /// A bpffs of our own, mounted before we start.
 const ROOT: &str = "/run/bench/bpf";
-/// Source of the empty programs.
-const EMPTY: &str = include_str!("empty.c");
+/// Source of the programs that ours are measured against.
+const YARDSTICKS: &str = include_str!("yardsticks.c");
 /// Names of the compiler with LLVM 22, the best name first.
 const COMPILERS: [&str; 2] = ["clang-22", "clang"];
 
@@ -43,11 +43,14 @@ pub(crate) fn rings(instance: &str) -> Result<Vec<Ring>> {
     Ok(dns_trace::bundle::open(Path::new(ROOT), instance)?)
 }
 
-/// Compiles and loads the empty programs.
-pub(crate) fn empty() -> Result<Ebpf> {
+/// Compiles and loads the programs named, which ours are measured against.
+pub(crate) fn yardsticks(programs: &[&str]) -> Result<Ebpf> {
     let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
-    let (source, object) = (folder.path().join("empty.c"), folder.path().join("empty.o"));
-    fs::write(&source, EMPTY).context("cannot write the empty programs")?;
+    let (source, object) = (
+        folder.path().join("yardsticks.c"),
+        folder.path().join("yardsticks.o"),
+    );
+    fs::write(&source, YARDSTICKS).context("cannot write the yardsticks")?;
     let compiled = COMPILERS.iter().any(|compiler| {
         let mut command = Command::new(compiler);
         command.args(["-target", "bpf", "-O2", "-g", "-c", "-o"]);
@@ -56,12 +59,12 @@ pub(crate) fn empty() -> Result<Ebpf> {
     });
     ensure!(
         compiled,
-        "cannot compile the empty programs with {} (run: cargo xtask setup)",
+        "cannot compile the yardsticks with {} (run: cargo xtask setup)",
         COMPILERS.join(" or ")
     );
-    let bytes = fs::read(&object).context("cannot read the empty programs")?;
-    let mut ebpf = Ebpf::load(&bytes).context("cannot load the empty programs")?;
-    load(&mut ebpf, &["empty_tc", "empty_xdp"])?;
+    let bytes = fs::read(&object).context("cannot read the yardsticks")?;
+    let mut ebpf = Ebpf::load(&bytes).context("cannot load the yardsticks")?;
+    load(&mut ebpf, programs)?;
     Ok(ebpf)
 }
 
