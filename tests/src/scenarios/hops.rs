@@ -48,8 +48,9 @@ pub(crate) fn routed() -> Result<()> {
     let own = ["dig", &at, "own.wild.example.test", "+notcp", "+tries=1"];
     net::run("server", &own)?.ok()?;
     let seen = watch.stop()?;
-    // Five hops a message, but two of what stays within the server's namespace.
-    let routed = DATAGRAMS + 2;
+    // Five hops a message, but two of what stays within the server's namespace. The two messages over TCP lie
+    // in page fragments, where the tracepoints cannot read them: counted at each hop.
+    let routed = DATAGRAMS + 1;
     let lookups = routed + 1;
     seen.counts(&[
         ("reader/lookups", lookups),
@@ -66,7 +67,7 @@ pub(crate) fn routed() -> Result<()> {
         ("reader/owners/known", lookups),
         ("reader/owners/unknown", 0),
         ("kernel/ring_full", 0),
-        ("kernel/unreadable", 0),
+        ("kernel/unreadable", 2 * 5),
     ])?;
     for line in &seen.lookups {
         let name = line.pointer("/dns/question/name").and_then(Value::as_str);

@@ -35,7 +35,7 @@ struct Run {
 pub(crate) fn run(args: &Args, table: &mut Table) -> Result<()> {
     machine::pin(0)?;
     let ours = object::ours("ring", &[PROG_TCX])?;
-    let empty = object::empty()?;
+    let empty = object::yardsticks(&["empty_tc"])?;
     let time = args.choose(Duration::from_secs(2), Duration::from_millis(300));
     let (mut flat, mut steady, mut floor) = (Vec::new(), Vec::new(), Vec::new());
     for i in 1..=args.rounds {
