@@ -333,6 +333,11 @@ pub const ALL: &[Scenario] = &[
         240,
         scenarios::interrupted::killed_with_bpfman,
     ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("loaded_anew", 120, scenarios::lifecycle::loaded_anew),
+    ),
     scenario("full_disk_image", 90, scenarios::full_disk::image),
     since(
         READING,

@@ -12,6 +12,7 @@ pub(crate) mod encrypted;
 pub(crate) mod full_disk;
 pub(crate) mod hops;
 pub(crate) mod interrupted;
+pub(crate) mod lifecycle;
 pub(crate) mod loaders;
 pub(crate) mod local;
 pub(crate) mod neighbours;

@@ -205,6 +205,8 @@ unsafe impl aya::Pod for StatsValue {}
 pub struct Ring {
     /// Records.
     pub events: RingBuf<MapData>,
+    /// The kernel's id of their map.
+    pub id: u32,
     doorbell: Doorbell,
     positions: Positions,
     epoch: u32,
@@ -244,6 +246,7 @@ impl Ring {
             .map_err(|error| OpenError::map(&path, error))?;
         Ok(Self {
             events,
+            id: info.id(),
             epoch: doorbell.raise_epoch(),
             doorbell,
             positions,

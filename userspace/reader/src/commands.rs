@@ -16,7 +16,7 @@ use crate::clock::boot_now;
 use crate::confine::{self, Mode, Needs};
 use crate::counts::{KernelCounts, Summary};
 use crate::pipeline::{Options, Pipeline};
-use crate::ring::{Reader, Stop, Ticker};
+use crate::ring::{Follow, Reader, Stop, Ticker};
 use crate::sink::Sink;
 use crate::tap::Tap;
 
@@ -31,9 +31,6 @@ pub mod watch;
 
 use signals::Signals;
 use summary_file::SummaryFile;
-
-/// How long a response may wait for its query if there are several rings, nanoseconds.
-const HOLD_NS: u64 = 200_000_000;
 
 /// An instance that has been opened.
 pub(crate) struct Session {
@@ -56,17 +53,18 @@ impl Session {
         let summary_file = args.summary_file.as_deref();
         let summary_file = summary_file.map(SummaryFile::open).transpose()?;
         let signals = Signals::catch()?;
+        let follow = Follow::new(&args.root, &args.instance);
         let rings = crate::bundle::open(&args.root, &args.instance)?;
-        let several = rings.len() > 1;
         let stop = Stop::new().context("cannot create an eventfd")?;
         let reader = Reader::new(rings, &stop).context("cannot wait for the rings")?;
+        let reader = reader.following(follow);
         let options = Options {
             filter: args.filter.plan(),
             timeout_ns: nanoseconds(args.timeout),
             max_pending: args.max_pending,
             count,
             start_ns: if args.backlog { 0 } else { boot_now() },
-            hold_ns: if several { HOLD_NS } else { 0 },
+            hold_ns: reader.hold_ns(),
         };
         let kernel_start = reader.stats()?;
         Ok(Self {

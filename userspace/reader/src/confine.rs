@@ -34,6 +34,7 @@ pub enum Mode {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     reads: Vec<PathBuf>,
+    lists: Vec<PathBuf>,
     writes: Vec<PathBuf>,
     connects: Vec<u16>,
     local: bool,
@@ -45,7 +46,11 @@ impl Needs {
     /// What every command needs to read the bundle in a folder, also one that is loaded anew meanwhile.
     #[must_use]
     pub fn reading(bundle: &Path) -> Self {
-        let bundle = Self::default().reads(bundle);
+        // Unloading takes the folder's mount away, and what is there later is another one. A rule is bound to
+        // what exists, and below a mount point the kernel asks the folder around it next: there is no smaller
+        // one that a later mount is under.
+        let around = bundle.parent().unwrap_or(bundle);
+        let bundle = Self::default().reads(bundle).lists(around);
         // Which CPUs may have a value in a map, whose processes and containers ask.
         let bundle = bundle.reads("/sys/devices/system/cpu/possible");
         bundle.reads("/proc").reads("/sys/fs/cgroup")
@@ -55,6 +60,14 @@ impl Needs {
     #[must_use]
     pub fn reads(mut self, path: impl Into<PathBuf>) -> Self {
         self.reads.push(path.into());
+        self
+    }
+
+    /// Lists folders below a folder, whose files stay out of reach. Pins are opened by `bpf()`, which
+    /// Landlock does not look at.
+    #[must_use]
+    pub fn lists(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.lists.push(folder.into());
         self
     }
 

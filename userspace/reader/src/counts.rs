@@ -99,6 +99,8 @@ pub struct Counts {
     /// Longest time from the kernel's stamp of a record to its reading, nanoseconds. Taken from
     /// the first record of each drain.
     pub max_lag_ns: u64,
+    /// How often the bundle was loaded anew.
+    pub reloads: u64,
 }
 
 /// Totals, each message and lookup times what it stands for (`load --sample`). The same as the
@@ -357,6 +359,10 @@ impl fmt::Display for Summary {
             counts.undecodable,
             counts.stale,
             counts.max_lag_ns as f64 / 1e6
-        )
+        )?;
+        if counts.reloads > 0 {
+            write!(f, "; {} times loaded anew", counts.reloads)?;
+        }
+        Ok(())
     }
 }

@@ -113,6 +113,14 @@ impl<'s> Pipeline<'s> {
         }
     }
 
+    /// Goes on with the rings of a bundle that was loaded anew: sockets have to be announced again, and with
+    /// several rings responses may come before their query.
+    pub fn reloaded(&mut self, hold_ns: u64) {
+        self.messages.counts.reloads += 1;
+        self.messages.owners.lost();
+        self.messages.held.hold_for(hold_ns);
+    }
+
     /// Whether the wanted number of lookups has been shown.
     #[must_use]
     pub fn is_done(&self) -> bool {

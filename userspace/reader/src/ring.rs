@@ -14,7 +14,9 @@
 //! No record is left lying: the program looks at the word after its commit, which is a full
 //! barrier, and we look at the ring after ours. So either we see the record or it sees the word.
 //! The epoll set is edge-triggered: it answers to wake-ups, not to records that wait. Were one lost
-//! all the same, the sleep ends after five seconds.
+//! all the same, the sleep ends within five seconds.
+
+mod follow;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -32,6 +34,9 @@ use crate::clock::boot_now;
 use crate::counts::Summary;
 use crate::pipeline::Pipeline;
 
+use follow::Found;
+pub use follow::{Follow, Notice};
+
 /// Time between two looks while messages come, at first and at most.
 const NAP_MIN: Duration = Duration::from_millis(1);
 const NAP_MAX: Duration = Duration::from_millis(16);
@@ -43,6 +48,8 @@ const SLEEP_MIN: Duration = Duration::from_millis(50);
 const BATCH: usize = 4096;
 /// Turns before the stop signal is looked at again.
 const TURNS: usize = 16;
+/// How long a response may wait for its query if there are several rings, nanoseconds.
+const HOLD_NS: u64 = 200_000_000;
 /// What fails when a sink or a ticker does.
 const OUTPUT: &str = "cannot write the output";
 /// [`epoll`] data of the stop signal; rings have their index.
@@ -83,6 +90,11 @@ pub trait Ticker {
     /// How full the fullest ring is as a drain begins: 0 to 1.
     fn filled(&mut self, fill: f64) {
         let _ = fill;
+    }
+
+    /// Something has happened to the instance.
+    fn notice(&mut self, notice: &Notice) {
+        eprintln!("dns-trace: {notice}");
     }
 
     /// The reading has ended, with these counters; the summary is printed next.
@@ -129,6 +141,23 @@ pub struct Reader {
     rings: Vec<Ring>,
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
+    stop: Stop,
+    follow: Option<Follow>,
+    /// Counters of rings that were read before these.
+    before: Stats,
+}
+
+/// An epoll set of the rings and the signal.
+fn waiting_for(rings: &[Ring], stop: &Stop) -> io::Result<OwnedFd> {
+    let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
+    for (index, ring) in rings.iter().enumerate() {
+        let data = epoll::EventData::new_u64(index as u64);
+        epoll::add(&set, &ring.events, data, edge)?;
+    }
+    let data = epoll::EventData::new_u64(STOP);
+    epoll::add(&set, &stop.0, data, epoll::EventFlags::IN)?;
+    Ok(set)
 }
 
 impl Reader {
@@ -137,28 +166,23 @@ impl Reader {
     /// # Errors
     /// The kernel's.
     pub fn new(rings: Vec<Ring>, stop: &Stop) -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        for (index, ring) in rings.iter().enumerate() {
-            epoll::add(
-                &epoll,
-                &ring.events,
-                epoll::EventData::new_u64(index as u64),
-                edge,
-            )?;
-        }
-        epoll::add(
-            &epoll,
-            &stop.0,
-            epoll::EventData::new_u64(STOP),
-            epoll::EventFlags::IN,
-        )?;
+        let epoll = waiting_for(&rings, stop)?;
         let events = Vec::with_capacity(rings.len() + 1);
         Ok(Self {
             rings,
             epoll,
             events,
+            stop: stop.clone(),
+            follow: None,
+            before: Stats::default(),
         })
+    }
+
+    /// Keeps to the instance that the rings are of.
+    #[must_use]
+    pub fn following(mut self, follow: Follow) -> Self {
+        self.follow = Some(follow);
+        self
     }
 
     /// How many rings there are.
@@ -167,16 +191,56 @@ impl Reader {
         self.rings.len()
     }
 
-    /// The kernel's counters of all rings.
+    /// How long a response may wait for its query, which may be in another ring.
+    #[must_use]
+    pub const fn hold_ns(&self) -> u64 {
+        if self.rings.len() > 1 { HOLD_NS } else { 0 }
+    }
+
+    /// The kernel's counters of all rings, also of those that were read before.
     ///
     /// # Errors
     /// The maps'.
     pub fn stats(&self) -> anyhow::Result<Stats> {
-        let mut sum = Stats::default();
-        for ring in &self.rings {
-            sum.add(&ring.stats().context("cannot read the map dns_stats")?);
-        }
+        let mut sum = self.before;
+        sum.add(&sum_of(&self.rings)?);
         Ok(sum)
+    }
+
+    /// Looks at the instance if it is time.
+    fn look(&mut self, pipeline: &mut Pipeline<'_>, ticker: &mut dyn Ticker) -> anyhow::Result<()> {
+        let found = match &mut self.follow {
+            Some(follow) if follow.next() <= Instant::now() => follow.look(),
+            _ => return Ok(()),
+        };
+        let notice = match found {
+            Found::Nothing => return Ok(()),
+            Found::Said(notice) => notice,
+            Found::Rings(rings) => {
+                self.replace(rings, pipeline)?;
+                Notice::Reopened(self.rings.len())
+            }
+        };
+        ticker.notice(&notice);
+        Ok(())
+    }
+
+    /// Reads what is left in the rings, and others from then on.
+    fn replace(&mut self, rings: Vec<Ring>, pipeline: &mut Pipeline<'_>) -> anyhow::Result<()> {
+        // One that was only handed over anew goes on, and counts on: through the new pins alone, since its
+        // place is remembered beside them.
+        self.rings
+            .retain(|old| rings.iter().all(|new| new.id != old.id));
+        while !self.rings.is_empty()
+            && !pipeline.is_done()
+            && self.drain(pipeline).context(OUTPUT)? == Drained::Part
+        {}
+        self.before.add(&sum_of(&self.rings)?);
+        self.epoll = waiting_for(&rings, &self.stop).context("cannot wait for the rings")?;
+        self.rings = rings;
+        self.ring(READER_AWAKE);
+        pipeline.reloaded(self.hold_ns());
+        Ok(())
     }
 
     /// How full the fullest ring is: 0 to 1.
@@ -208,6 +272,7 @@ impl Reader {
                     break;
                 }
             }
+            self.look(pipeline, ticker)?;
             let woken = match drained {
                 Drained::Part => self.wait(Duration::ZERO)?,
                 Drained::All => {
@@ -223,7 +288,7 @@ impl Reader {
                         continue;
                     }
                     nap = NAP_MIN;
-                    self.wait(sleep_for(pipeline, ticker))?
+                    self.wait(self.sleep_for(pipeline, ticker))?
                 }
             };
             stop = woken == Woken::Stop;
@@ -309,15 +374,26 @@ impl Reader {
             (false, false) => Woken::Ring,
         })
     }
+
+    fn sleep_for(&self, pipeline: &Pipeline<'_>, ticker: &dyn Ticker) -> Duration {
+        let mut wait = SLEEP_MAX;
+        if let Some(due) = pipeline.next_due() {
+            wait = wait.min(Duration::from_nanos(due.saturating_sub(boot_now())).max(SLEEP_MIN));
+        }
+        for at in [ticker.next(), self.follow.as_ref().map(Follow::next)]
+            .into_iter()
+            .flatten()
+        {
+            wait = wait.min(at.saturating_duration_since(Instant::now()));
+        }
+        wait
+    }
 }
 
-fn sleep_for(pipeline: &Pipeline<'_>, ticker: &dyn Ticker) -> Duration {
-    let mut wait = SLEEP_MAX;
-    if let Some(due) = pipeline.next_due() {
-        wait = wait.min(Duration::from_nanos(due.saturating_sub(boot_now())).max(SLEEP_MIN));
+fn sum_of(rings: &[Ring]) -> anyhow::Result<Stats> {
+    let mut sum = Stats::default();
+    for ring in rings {
+        sum.add(&ring.stats().context("cannot read the map dns_stats")?);
     }
-    if let Some(at) = ticker.next() {
-        wait = wait.min(at.saturating_duration_since(Instant::now()));
-    }
-    wait
+    Ok(sum)
 }

@@ -39,6 +39,14 @@ const REFUSED: &[(&str, i32, Action)] = &[
         confine(reading(place));
         fs::read_dir(place.join("outside")).map(drop)
     }),
+    (
+        "reading_beside_the_bundle",
+        libc::EACCES,
+        |confine, place| {
+            confine(reading(place));
+            File::open(place.join("run/later/file")).map(drop)
+        },
+    ),
     ("a_thread_of_it", libc::EACCES, |confine, place| {
         confine(reading(place));
         let file = place.join("outside/file");
@@ -46,16 +54,16 @@ const REFUSED: &[(&str, i32, Action)] = &[
     }),
     ("writing_what_it_reads", libc::EPERM, |confine, place| {
         confine(reading(place));
-        let file = place.join("bundle/file");
+        let file = place.join("run/bundle/file");
         OpenOptions::new().append(true).open(file).map(drop)
     }),
     ("creating_a_file", libc::EPERM, |confine, place| {
         confine(reading(place));
-        File::create(place.join("bundle/new")).map(drop)
+        File::create(place.join("run/bundle/new")).map(drop)
     }),
     ("removing_a_file", libc::EPERM, |confine, place| {
         confine(reading(place));
-        fs::remove_file(place.join("bundle/file"))
+        fs::remove_file(place.join("run/bundle/file"))
     }),
     ("creating_elsewhere", libc::EACCES, |confine, place| {
         confine(reading(place).writes(place.join("out")));
@@ -141,13 +149,23 @@ const REFUSED: &[(&str, i32, Action)] = &[
 const LEFT: &[(&str, Action)] = &[
     ("reading_the_bundle_anew", |confine, place| {
         confine(reading(place));
-        let folder = place.join("bundle/rings/0");
-        assert_eq!(fs::read_dir(place.join("bundle/rings"))?.count(), 2);
+        let folder = place.join("run/bundle/rings/0");
+        assert_eq!(fs::read_dir(place.join("run/bundle/rings"))?.count(), 2);
         let lock = File::open(&folder)?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
         assert!(fs::read_to_string("/proc/locks")?.contains("FLOCK"));
-        let error = dns_trace::bundle::open(place, "bundle").err().unwrap();
+        let error = dns_trace::bundle::open(&place.join("run"), "bundle")
+            .err()
+            .unwrap();
         assert_eq!(error.exit_code(), 5, "{error}");
+        Ok(())
+    }),
+    // As of one that is mounted where the bundle was.
+    ("listing_another_bundle", |confine, place| {
+        confine(reading(place));
+        let lock = File::open(place.join("run/later/rings"))?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        assert_eq!(fs::read_dir(place.join("run/later"))?.count(), 2);
         Ok(())
     }),
     ("what_everybody_may_know_of_another", |confine, place| {
@@ -339,7 +357,7 @@ const STATUS: &str = "status";
 const TOO_LATE: i32 = 200;
 
 fn reading(place: &Path) -> Needs {
-    Needs::reading(&place.join("bundle"))
+    Needs::reading(&place.join("run/bundle"))
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(
@@ -357,10 +375,21 @@ fn expect<T: PartialEq + std::fmt::Debug>(
 /// Has a process try it in a folder of its own.
 fn run(name: &str, mode: Mode) -> ExitStatus {
     let place = tempfile::tempdir().unwrap();
-    for folder in ["bundle/rings/0", "bundle/rings/1", "outside", "out"] {
+    for folder in [
+        "run/bundle/rings/0",
+        "run/bundle/rings/1",
+        "run/later/rings",
+        "outside",
+        "out",
+    ] {
         fs::create_dir_all(place.path().join(folder)).unwrap();
     }
-    for file in ["bundle/file", "outside/file", "out/file"] {
+    for file in [
+        "run/bundle/file",
+        "run/later/file",
+        "outside/file",
+        "out/file",
+    ] {
         fs::write(place.path().join(file), "text").unwrap();
     }
     let mut command = Command::new(env::current_exe().unwrap());

@@ -26,6 +26,9 @@ pub(super) fn limit(needs: &Needs) -> Result<LandlockStatus, Error> {
     for path in &needs.reads {
         rules = read(rules, path)?;
     }
+    for path in &needs.lists {
+        rules = optional(rules, path, AccessFs::ReadDir.into())?;
+    }
     for path in &needs.writes {
         rules = write(rules, path)?;
     }

@@ -45,7 +45,11 @@ impl fmt::Display for Confined {
 
 impl fmt::Display for Needs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let folders = [("reading", &self.reads), ("writing", &self.writes)];
+        let folders = [
+            ("reading", &self.reads),
+            ("listing", &self.lists),
+            ("writing", &self.writes),
+        ];
         for (what, paths) in folders {
             for path in paths {
                 writeln!(f, "  {what}       {}", path.display())?;

@@ -143,6 +143,11 @@ fn messages(summary: &Summary) -> Vec<Counter> {
             ],
         ),
         one(
+            "dns_trace_reloads",
+            "How often the bundle was loaded anew.",
+            counts.reloads,
+        ),
+        one(
             "dns_encrypted_packets",
             "Packets of these.",
             encrypted.packets,

@@ -50,6 +50,11 @@ impl Held {
         }
     }
 
+    /// Holds for another time from now on.
+    pub(super) const fn hold_for(&mut self, hold_ns: u64) {
+        self.hold_ns = hold_ns;
+    }
+
     /// Keeps a response; `false` if it is not to be kept.
     pub(super) fn hold(
         &mut self,

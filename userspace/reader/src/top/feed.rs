@@ -15,12 +15,15 @@ use super::snapshot::Snapshot;
 use super::tally::Tally;
 use crate::counts::{KernelCounts, Summary};
 use crate::pipeline::Pipeline;
-use crate::ring::Ticker;
+use crate::ring::{Notice, Ticker};
 
 /// Shortest time between two pictures while lookups come.
 const FRAME: Duration = Duration::from_millis(200);
 /// Time between two looks at the counters while none come: seconds pass in the picture of the rate.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// What is said at the end of what happened to the instance, at most. All of it is counted.
+const NOTICES_MAX: usize = 16;
 
 /// Takes the snapshots.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub struct Feed {
     sent: Option<(Summary, u64)>,
     /// All lookups that are in the rates.
     counted: u64,
+    /// What happened to the instance, to be said when the terminal is given back.
+    notices: Vec<String>,
     messages: SyncSender<Message>,
     boxes: Receiver<Box<Snapshot>>,
     /// A box that found no room on its way.
@@ -60,6 +65,7 @@ impl Feed {
             lookups: 0,
             sent: None,
             counted: 0,
+            notices: Vec::new(),
             messages,
             boxes,
             spare: None,
@@ -125,9 +131,18 @@ impl Ticker for Feed {
         Ok(!on)
     }
 
+    fn notice(&mut self, notice: &Notice) {
+        if self.notices.len() < NOTICES_MAX {
+            self.notices.push(notice.to_string());
+        }
+    }
+
     fn end(&mut self, _: &Summary) {
         if let Some(face) = self.face.take() {
             self.outcome = face.end();
+        }
+        for notice in &self.notices {
+            eprintln!("dns-trace: {notice}");
         }
     }
 }
