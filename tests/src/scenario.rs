@@ -336,6 +336,11 @@ pub const ALL: &[Scenario] = &[
     since(
         READING,
         Below::SeenIn("local_tc"),
+        scenario("heartbeat", 180, scenarios::lifecycle::heartbeat),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
         scenario("loaded_anew", 120, scenarios::lifecycle::loaded_anew),
     ),
     scenario("full_disk_image", 90, scenarios::full_disk::image),

@@ -8,11 +8,12 @@
 //!       dns_events                   pin, the ring               0660 root:GROUP
 //!       dns_stats                    pin, the counters           0660 root:GROUP
 //!       dns_control                  pin, the doorbell           0660 root:GROUP
-//!     local/ or bpfman/              what `load` keeps           0700 root:root
-//!       programs/<program>           pin; with `--local` only
+//!     local/ or bpfman/              what `load` keeps           0750 root:GROUP
+//!       programs/<program>           pin; with `--local` only    0700 root:root
 //!       programs_next/<program>    likewise, while `upgrade` is under way
-//!       links/<hook>-<direction>-<ifindex>-<netns inode>   pin, or symbolic link with a note
-//!       facts/<name>                 symbolic link whose target is the fact
+//!       links/                       where it is attached        0750 root:GROUP
+//!         <hook>-<direction>-<ifindex>-<netns inode>   pin for root alone, or symbolic link with a note
+//!       facts/<name>                 symbolic link whose target is the fact   0700 root:root
 //! ```
 //!
 //! A reader holds an exclusive `flock` on each `rings/<n>` folder while it reads, since a ring has
@@ -30,3 +31,7 @@ pub const DEFAULT_GROUP: &str = "dns-trace";
 pub const RINGS_DIR: &str = "rings";
 /// Folder of the pins that `load --local` makes inside an instance.
 pub const LOCAL_DIR: &str = "local";
+/// Folder of what `load` through bpfman keeps inside an instance.
+pub const BPFMAN_DIR: &str = "bpfman";
+/// Folder in either, whose names say where programs are attached. Readers may list it.
+pub const LINKS_DIR: &str = "links";

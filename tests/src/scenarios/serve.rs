@@ -152,7 +152,7 @@ fn a_second_one_is_refused() -> Result<()> {
 }
 
 /// What is at a path; anything but 200 is an error.
-fn get(address: &str, path: &str) -> Result<String> {
+pub(super) fn get(address: &str, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     // Of 1.0 since its bodies come in one piece.

@@ -32,7 +32,7 @@ Exit codes:
   0  done, or already so
   1  it failed for a reason that has no code of its own
   2  the command line makes no sense
-  3  not loaded, or an interface, namespace, group or file does not exist
+  3  not loaded, detached by somebody else, or an interface, namespace, group or file does not exist
   4  not permitted: run as root
   5  no bpfman daemon, or it refused
   6  the object or image is damaged, not of dns-trace, or of another ABI

@@ -99,6 +99,8 @@ pub struct Counts {
     /// Longest time from the kernel's stamp of a record to its reading, nanoseconds. Taken from
     /// the first record of each drain.
     pub max_lag_ns: u64,
+    /// How often devices counted packets and the programs none, or an interface went.
+    pub heartbeat_stops: u64,
     /// How often the bundle was loaded anew.
     pub reloads: u64,
 }
@@ -360,8 +362,13 @@ impl fmt::Display for Summary {
             counts.stale,
             counts.max_lag_ns as f64 / 1e6
         )?;
-        if counts.reloads > 0 {
-            write!(f, "; {} times loaded anew", counts.reloads)?;
+        for (count, what) in [
+            (counts.heartbeat_stops, "times without heartbeat"),
+            (counts.reloads, "times loaded anew"),
+        ] {
+            if count > 0 {
+                write!(f, "; {count} {what}")?;
+            }
         }
         Ok(())
     }

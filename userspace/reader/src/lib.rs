@@ -1,7 +1,7 @@
 //! The unprivileged reader of dns-trace: rings in, lookups out.
 //!
 //! One room after the other, each knowing only those before it:
-//! [`bundle`] opens the maps that the operator handed over, [`ring`] drains them and sleeps,
+//! [`bundle`] opens the maps that the operator handed over, [`heartbeat`] tells whether they are still fed, [`ring`] drains them and sleeps,
 //! [`record`] checks a record, [`encrypted`] counts what cannot be read, [`tcp`] puts segments together, [`message`] decodes DNS, [`matcher`] finds the query to a response, [`owners`] the [`process`] that asked and
 //! [`cgroups`] the [`container`] it is in,
 //! [`path`] keeps where a host-wide hook saw them,
@@ -22,6 +22,7 @@ pub mod container;
 pub mod counts;
 pub mod encrypted;
 pub mod filter;
+pub mod heartbeat;
 pub mod interface;
 pub mod lookup;
 pub mod matcher;

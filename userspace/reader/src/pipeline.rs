@@ -113,6 +113,11 @@ impl<'s> Pipeline<'s> {
         }
     }
 
+    /// Counts that devices count packets and the programs none, or that an interface went.
+    pub const fn heartbeat_stopped(&mut self) {
+        self.messages.counts.heartbeat_stops += 1;
+    }
+
     /// Goes on with the rings of a bundle that was loaded anew: sockets have to be announced again, and with
     /// several rings responses may come before their query.
     pub fn reloaded(&mut self, hold_ns: u64) {

@@ -209,8 +209,9 @@ impl Reader {
 
     /// Looks at the instance if it is time.
     fn look(&mut self, pipeline: &mut Pipeline<'_>, ticker: &mut dyn Ticker) -> anyhow::Result<()> {
+        let rings = &self.rings;
         let found = match &mut self.follow {
-            Some(follow) if follow.next() <= Instant::now() => follow.look(),
+            Some(follow) if follow.next() <= Instant::now() => follow.look(|| sum_of(rings))?,
             _ => return Ok(()),
         };
         let notice = match found {
@@ -221,6 +222,9 @@ impl Reader {
                 Notice::Reopened(self.rings.len())
             }
         };
+        if matches!(notice, Notice::Stopped(_)) {
+            pipeline.heartbeat_stopped();
+        }
         ticker.notice(&notice);
         Ok(())
     }

@@ -75,10 +75,16 @@ fn build(next: &Path, rings: &[RingMaps], group: &Group) -> Result<()> {
     hand(next, group, 0o750)
 }
 
-/// Lets the group into the instance's folder and through the root. Where several instances have
+/// Lets the group into the instance's folder and through the root, and lets it list where programs are
+/// attached; the pins of the links stay for root alone. Where several instances have
 /// several groups, the root lets everybody through but shows its names to none but root.
 fn open_parents(layout: &Layout, group: &Group) -> Result<()> {
     hand(&layout.dir(), group, 0o750)?;
+    for folder in layout.listed() {
+        if folder.is_dir() {
+            hand(&folder, group, 0o750)?;
+        }
+    }
     let others = super::instances(layout.root())?.iter().any(|instance| {
         owner(&layout.root().join(instance.as_str())).is_some_and(|gid| gid != group.gid)
     });

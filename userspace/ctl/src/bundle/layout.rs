@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use dns_trace_event as event;
+use dns_trace_event::{self as event, BPFMAN_DIR, LINKS_DIR};
 
 use crate::instance::{Instance, Spot};
 
@@ -36,10 +36,7 @@ impl Way {
     }
 }
 
-/// Folder beside [`event::LOCAL_DIR`] with what `load` through bpfman remembers.
-const BPFMAN_DIR: &str = "bpfman";
 const PROGRAMS_DIR: &str = "programs";
-const LINKS_DIR: &str = "links";
 const FACTS_DIR: &str = "facts";
 
 /// Paths of one instance.
@@ -119,6 +116,13 @@ impl Layout {
     /// about it.
     pub(crate) fn link(&self, way: Way, spot: &Spot) -> PathBuf {
         self.private(way).join(LINKS_DIR).join(spot.to_string())
+    }
+
+    /// Folders that readers may list, to know where the instance is attached.
+    pub(crate) fn listed(&self) -> [PathBuf; 4] {
+        let (local, bpfman) = (self.private(Way::Local), self.private(Way::Bpfman));
+        let links = (local.join(LINKS_DIR), bpfman.join(LINKS_DIR));
+        [local, links.0, bpfman, links.1]
     }
 
     /// Makes the folders of an instance, for root only.

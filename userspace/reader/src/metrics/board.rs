@@ -9,7 +9,7 @@ use dns_trace_event::Stats;
 use super::Measures;
 use crate::counts::{KernelCounts, Summary};
 use crate::pipeline::Pipeline;
-use crate::ring::Ticker;
+use crate::ring::{Notice, Ticker};
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -21,6 +21,8 @@ pub struct State {
     pub summary: Summary,
     /// How full the fullest ring was at most since the time before: 0 to 1.
     pub ring_fill: f64,
+    /// Whether nothing is known that keeps packets from the programs.
+    pub hook_up: bool,
     /// When that was.
     pub at: Instant,
 }
@@ -34,6 +36,7 @@ impl Board {
         Self(Mutex::new(State {
             summary: Summary::default(),
             ring_fill: 0.0,
+            hook_up: true,
             at: Instant::now(),
         }))
     }
@@ -58,6 +61,7 @@ pub struct BoardTicker {
     started: Instant,
     next: Instant,
     ring_fill: f64,
+    hook_up: bool,
 }
 
 impl BoardTicker {
@@ -71,6 +75,7 @@ impl BoardTicker {
             started,
             next: started,
             ring_fill: 0.0,
+            hook_up: true,
         }
     }
 }
@@ -91,6 +96,7 @@ impl Ticker for BoardTicker {
                     seconds: self.started.elapsed().as_secs_f64(),
                 },
                 ring_fill: std::mem::take(&mut self.ring_fill),
+                hook_up: self.hook_up,
                 at,
             };
         }
@@ -100,6 +106,11 @@ impl Ticker for BoardTicker {
 
     fn filled(&mut self, fill: f64) {
         self.ring_fill = self.ring_fill.max(fill);
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        self.hook_up = notice.is_good();
+        eprintln!("dns-trace: {notice}");
     }
 
     fn end(&mut self, summary: &Summary) {

@@ -143,6 +143,11 @@ fn messages(summary: &Summary) -> Vec<Counter> {
             ],
         ),
         one(
+            "dns_trace_heartbeat_stops",
+            "How often interfaces counted packets and the programs none, or an interface went.",
+            counts.heartbeat_stops,
+        ),
+        one(
             "dns_trace_reloads",
             "How often the bundle was loaded anew.",
             counts.reloads,
@@ -338,6 +343,11 @@ pub fn gauges(state: &State, measures: &Measures) -> Vec<Gauge> {
             "dns_pending_queries",
             "Queries that wait for their response.",
             counts.pending as f64,
+        ),
+        gauge(
+            "dns_trace_hook_up",
+            "0 while the bundle is unloaded or unreadable, an interface is gone, or interfaces count packets and the programs none.",
+            f64::from(u8::from(state.hook_up)),
         ),
         gauge(
             "dns_trace_ring_fill_ratio",

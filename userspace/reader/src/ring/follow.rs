@@ -1,5 +1,5 @@
-//! Keeps to an instance: every two seconds it looks whether other rings stand in the place of those that are
-//! open, since the bundle was loaded anew.
+//! Keeps to an instance: every two seconds it looks whether programs still see packets, and whether other
+//! rings stand in the place of those that are open, since the bundle was loaded anew.
 
 use std::fmt;
 use std::fs;
@@ -8,9 +8,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use dns_trace_event::RINGS_DIR;
+use dns_trace_event::{RINGS_DIR, Stats};
 
 use crate::bundle::{self, OpenError, Ring};
+use crate::heartbeat::{Heartbeat, Trouble};
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -21,6 +22,10 @@ const FAILURES: u32 = 2;
 /// What has happened to an instance.
 #[derive(Debug)]
 pub enum Notice {
+    /// Devices count packets and the programs none, or a device is gone.
+    Stopped(Trouble),
+    /// That is over.
+    Beats,
     /// The instance is not loaded any more.
     Unloaded,
     /// It is loaded, and cannot be read.
@@ -29,9 +34,21 @@ pub enum Notice {
     Reopened(usize),
 }
 
+impl Notice {
+    /// Whether nothing is known that keeps packets from the reader from now on.
+    #[must_use]
+    pub const fn is_good(&self) -> bool {
+        matches!(self, Self::Beats | Self::Reopened(_))
+    }
+}
+
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Stopped(trouble) => {
+                write!(f, "no heartbeat: {trouble} (run: sudo dns-tracectl status)")
+            }
+            Self::Beats => f.write_str("the heartbeat is back"),
             Self::Unloaded => f.write_str(
                 "the instance was unloaded: waiting until it is loaded again \
                  (run: sudo dns-tracectl load --help)",
@@ -59,6 +76,7 @@ pub(super) enum Found {
 pub struct Follow {
     root: PathBuf,
     instance: String,
+    heartbeat: Heartbeat,
     /// Device and inode number of the folder whose rings are open.
     open: Option<(u64, u64)>,
     next: Instant,
@@ -67,12 +85,13 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// Follows an instance whose rings are about to be opened.
+    /// Follows an instance whose rings are about to be opened. To be made before the process is confined.
     #[must_use]
     pub fn new(root: &Path, instance: &str) -> Self {
         let mut follow = Self {
             root: root.to_owned(),
             instance: instance.to_owned(),
+            heartbeat: Heartbeat::new(root, instance),
             open: None,
             next: Instant::now(),
             unloaded: false,
@@ -87,30 +106,40 @@ impl Follow {
         self.next
     }
 
-    /// Looks.
-    pub(super) fn look(&mut self) -> Found {
+    /// Looks; `stats` are the counters of the open rings.
+    pub(super) fn look(
+        &mut self,
+        stats: impl FnOnce() -> anyhow::Result<Stats>,
+    ) -> anyhow::Result<Found> {
         self.next = Instant::now() + INTERVAL;
         let Ok(folder) = self.folder() else {
             // Not to be looked at for want of permission, say: nothing is known, and the open rings go on.
-            return Found::Nothing;
+            return Ok(Found::Nothing);
         };
         if folder.is_none() {
             self.failures = 0;
+            self.heartbeat.reset();
             let said = std::mem::replace(&mut self.unloaded, true);
-            return if said {
+            return Ok(if said {
                 Found::Nothing
             } else {
                 Found::Said(Notice::Unloaded)
-            };
+            });
         }
         if folder != self.open {
-            return self.reopen(folder);
+            return Ok(self.reopen(folder));
         }
         self.unloaded = false;
-        Found::Nothing
+        let change = self.heartbeat.look(|| stats().map(|stats| stats.packets))?;
+        Ok(match change {
+            None => Found::Nothing,
+            Some(None) => Found::Said(Notice::Beats),
+            Some(Some(trouble)) => Found::Said(Notice::Stopped(trouble)),
+        })
     }
 
     fn reopen(&mut self, folder: Option<(u64, u64)>) -> Found {
+        self.heartbeat.reset();
         match bundle::open(&self.root, &self.instance) {
             Ok(rings) => {
                 self.open = folder;

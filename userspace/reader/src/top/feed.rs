@@ -39,6 +39,7 @@ pub struct Feed {
     sent: Option<(Summary, u64)>,
     /// All lookups that are in the rates.
     counted: u64,
+    hook_down: bool,
     /// What happened to the instance, to be said when the terminal is given back.
     notices: Vec<String>,
     messages: SyncSender<Message>,
@@ -65,6 +66,7 @@ impl Feed {
             lookups: 0,
             sent: None,
             counted: 0,
+            hook_down: false,
             notices: Vec::new(),
             messages,
             boxes,
@@ -99,7 +101,7 @@ impl Feed {
         let Some(mut snapshot) = spare.or_else(|| self.boxes.try_recv().ok()) else {
             return true;
         };
-        snapshot.fill(&self.tally.borrow(), &self.rates, &summary);
+        snapshot.fill(&self.tally.borrow(), &self.rates, &summary, self.hook_down);
         match self.messages.try_send(Message::Snapshot(snapshot)) {
             Ok(()) => self.sent = Some((summary, second)),
             Err(TrySendError::Full(Message::Snapshot(back))) => self.spare = Some(back),
@@ -132,9 +134,12 @@ impl Ticker for Feed {
     }
 
     fn notice(&mut self, notice: &Notice) {
+        self.hook_down = !notice.is_good();
         if self.notices.len() < NOTICES_MAX {
             self.notices.push(notice.to_string());
         }
+        // A picture at the next tick, even if no counter has moved.
+        self.sent = None;
     }
 
     fn end(&mut self, _: &Summary) {

@@ -62,11 +62,13 @@ pub struct Snapshot {
     pub rates: Rates,
     /// Counters.
     pub summary: Summary,
+    /// Whether something is known that keeps packets from the programs.
+    pub hook_down: bool,
 }
 
 impl Snapshot {
     /// Takes it anew.
-    pub fn fill(&mut self, tally: &Tally, rates: &Rates, summary: &Summary) {
+    pub fn fill(&mut self, tally: &Tally, rates: &Rates, summary: &Summary, hook_down: bool) {
         self.names.fill(&tally.names);
         self.clients.fill(&tally.clients);
         self.servers.fill(&tally.servers);
@@ -78,5 +80,6 @@ impl Snapshot {
         self.processless = tally.processless;
         self.rates = *rates;
         self.summary = *summary;
+        self.hook_down = hook_down;
     }
 }

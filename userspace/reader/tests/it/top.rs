@@ -98,7 +98,7 @@ fn snapshot(records: &[Vec<u8>]) -> Snapshot {
         seconds: 30.0,
     };
     let mut snapshot = Snapshot::default();
-    snapshot.fill(&tally.borrow(), &rates, &summary);
+    snapshot.fill(&tally.borrow(), &rates, &summary, false);
     snapshot
 }
 
@@ -128,6 +128,22 @@ fn press(app: &mut App, snapshot: &Snapshot, keys: &[Key]) -> Next {
 
 fn typed(text: &str) -> Vec<Key> {
     text.chars().map(Key::Char).collect()
+}
+
+#[test]
+fn a_heartbeat_that_stopped_is_told_at_the_top() {
+    let mut snapshot = snapshot(&records());
+    let first = |snapshot: &Snapshot, width, height| {
+        let screen = screen(&App::default(), snapshot, width, height);
+        screen.lines().next().unwrap().to_owned()
+    };
+    for (width, height) in [(80, 24), (40, 10)] {
+        assert!(!first(&snapshot, width, height).contains("NO HEARTBEAT"));
+        snapshot.hook_down = true;
+        let line = first(&snapshot, width, height);
+        assert!(line.contains("NO HEARTBEAT"), "{line}");
+        snapshot.hook_down = false;
+    }
 }
 
 #[test]

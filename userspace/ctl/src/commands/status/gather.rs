@@ -35,6 +35,13 @@ pub(crate) struct Bundle {
     pub(crate) notes: Vec<String>,
 }
 
+impl Bundle {
+    /// Whether somebody else has detached a program, or taken an interface away.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.attachments.iter().any(|a| !a.alive)
+    }
+}
+
 /// A place where a program is attached.
 #[derive(Debug, Serialize)]
 pub(crate) struct Attachment {
@@ -120,6 +127,7 @@ pub(crate) async fn bundle(
             &spot, &layout, &programs, known, &mut sides, &mut notes,
         ));
     }
+    notes.extend(mending(instance, &attachments));
     notes.extend(load::owners_missing(&layout, way));
     if way == Way::Granted {
         notes.push("attached by bpfman's own command: where, see bpfman link list".to_owned());
@@ -137,6 +145,26 @@ pub(crate) async fn bundle(
         readers: readers(&layout),
         notes,
     })
+}
+
+/// What puts in order what somebody else has taken away.
+fn mending(instance: &Instance, attachments: &[Attachment]) -> Option<String> {
+    let mut dead = attachments.iter().filter(|a| !a.alive).peekable();
+    dead.peek()?;
+    // `load` attaches again what it finds missing; a link of XDP it takes for attached while it is pinned.
+    Some(
+        if dead.any(|a| a.iface.is_none() || a.hook == hook::Hook::Xdp.name()) {
+            format!(
+                "an interface or an XDP program is gone (run: sudo dns-tracectl unload --instance {instance}, \
+             and load anew)"
+            )
+        } else {
+            format!(
+                "somebody detached a program (run: sudo dns-tracectl load --instance {instance}, with the \
+             same options as before)"
+            )
+        },
+    )
 }
 
 /// The counters as a JSON object, in their order.

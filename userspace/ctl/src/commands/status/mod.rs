@@ -5,6 +5,7 @@ mod sides;
 mod text;
 
 use anyhow::{Context, Result};
+use gather::Bundle;
 
 use crate::{
     bundle::{Mount, instances, is_bpffs},
@@ -32,7 +33,7 @@ pub(crate) struct Args {
     daemon: cli::Daemon,
 }
 
-/// Shows one instance or all.
+/// Shows one instance or all. Fails, after it has shown them, if one is not attached where it was loaded.
 pub(crate) async fn run(args: Args) -> Result<Report> {
     kernel::need_root("looking into the kernel")?;
     let mount = if is_bpffs(&args.root) {
@@ -63,6 +64,9 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
                 .join("\n"),
         ),
     };
+    if bundles.iter().any(Bundle::is_broken) {
+        return Ok(report.with(Exit::Missing));
+    }
     if !bundles.is_empty() {
         return Ok(report);
     }

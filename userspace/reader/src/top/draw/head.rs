@@ -32,6 +32,10 @@ pub(super) fn head(
     }
     let rate = number(snapshot.rates.last());
     painter.put(&format!("{rate}/s "), Look::strong());
+    if snapshot.hook_down {
+        painter.put("NO HEARTBEAT", look.bad());
+        painter.put(" ", Style::new());
+    }
     if app.paused {
         painter.put("PAUSED", Look::chosen());
         painter.put(" ", Style::new());
