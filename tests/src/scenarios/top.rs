@@ -120,11 +120,19 @@ fn session(by: By) -> Result<()> {
     Ok(())
 }
 
-/// Presses keys, and waits until a text is written because of it.
+/// Presses keys, and waits until a text is written because of it. Only what differs is drawn, and so a text may
+/// come in pieces: another size brings all of it again.
 fn press(terminal: &Terminal, keys: &str, text: &str) -> Result<()> {
     let times = |terminal: &Terminal| terminal.written().matches(text).count();
     let before = times(terminal);
     terminal.press(keys)?;
-    let waited = sh::wait_for(text, 5, || Ok(times(terminal) > before));
+    let mut looks = 0;
+    let waited = sh::wait_for(text, 5, || {
+        looks += 1;
+        if looks % 50 == 0 {
+            terminal.resize(if looks % 100 == 0 { 40 } else { 39 }, 10)?;
+        }
+        Ok(times(terminal) > before)
+    });
     waited.with_context(|| format!("{keys:?} pressed: {:?}", terminal.written()))
 }

@@ -23,12 +23,12 @@ use crate::tcp::TcpCounts;
 /// queries                   = answered + retransmissions + timeouts + evicted + multicast + pending
 ///                           + query_hops
 /// responses                 = answered + responses_only + orphans + announcements + axfr_messages
-///                           + response_hops
+///                           + response_hops + waiting
 /// lookups                   = answered + responses_only + timeouts + evicted + multicast + orphans
 ///                           + announcements
 /// ```
 ///
-/// `pending` is only known at the end. `malformed` lines are shown but are no lookups. What becomes
+/// `pending` and `waiting` are as of now. `malformed` lines are shown but are no lookups. What becomes
 /// of TCP segments stands at [`TcpCounts`], of what is recorded at [`TapCounts`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
@@ -92,8 +92,11 @@ pub struct Counts {
     pub retries_of_truncated: u64,
     /// What the counts above stand for where one lookup in so many is captured.
     pub scaled: Scaled,
-    /// Queries still pending at the end.
+    /// Queries still pending.
     pub pending: u64,
+    /// Responses that wait: for their query, which may be in another ring, or to come back to where the query
+    /// was seen first. None at the end.
+    pub waiting: u64,
     /// Lookups and malformed packets that the filters let through.
     pub shown: u64,
     /// Longest time from the kernel's stamp of a record to its reading, nanoseconds. Taken from

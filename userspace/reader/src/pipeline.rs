@@ -88,11 +88,12 @@ impl<'s> Pipeline<'s> {
         self
     }
 
-    /// The counters, `pending` as of now.
+    /// The counters, `pending` and `waiting` as of now.
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts {
             pending: (self.messages.matcher.len() + self.messages.flows.answered()) as u64,
+            waiting: (self.messages.held.len() + self.messages.flows.waiting_len()) as u64,
             tcp: self.streams.counts(),
             tap: self
                 .messages

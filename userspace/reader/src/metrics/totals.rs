@@ -340,6 +340,11 @@ pub fn gauges(state: &State, measures: &Measures) -> Vec<Gauge> {
     let series = measures.durations.iter().count() + measures.errors.iter().count();
     let mut all = vec![
         gauge(
+            "dns_waiting_responses",
+            "Responses that wait for their query, or to come back to where it was seen first.",
+            counts.waiting as f64,
+        ),
+        gauge(
             "dns_pending_queries",
             "Queries that wait for their response.",
             counts.pending as f64,

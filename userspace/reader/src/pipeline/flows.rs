@@ -294,6 +294,11 @@ impl Flows {
         Some(waiting.packet.time_ns.saturating_add(GRACE_NS))
     }
 
+    /// Responses that wait.
+    pub(super) fn waiting_len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Queries whose response waits.
     pub(super) fn answered(&self) -> usize {
         let waiting = self.waiting.iter();

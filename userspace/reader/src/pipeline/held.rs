@@ -55,6 +55,11 @@ impl Held {
         self.hold_ns = hold_ns;
     }
 
+    /// Responses that are held.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     /// Keeps a response; `false` if it is not to be kept.
     pub(super) fn hold(
         &mut self,

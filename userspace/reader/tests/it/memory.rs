@@ -81,6 +81,7 @@ pub(crate) fn run_bytes(options: Options, records: &[Vec<u8>], now_ns: u64) -> (
     let mut pipeline = Pipeline::new(options, &mut memory);
     for record in records {
         pipeline.record(record, None).unwrap();
+        add_up(&pipeline.counts());
     }
     pipeline.advance(now_ns).unwrap();
     pipeline.finish().unwrap();
@@ -109,7 +110,8 @@ pub(crate) fn add_up(c: &Counts) {
             + c.orphans
             + c.announcements
             + c.axfr_messages
-            + c.response_hops,
+            + c.response_hops
+            + c.waiting,
         "{c:?}"
     );
     let unanswered = c.timeouts + c.evicted + c.multicast;
