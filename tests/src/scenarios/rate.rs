@@ -22,9 +22,9 @@ const SECONDS: &str = "5";
 const MEMORY: u64 = 20 << 10;
 /// Time that a record may wait, ns; one that nobody is woken for waits for 5 s.
 const LAG_NS: u64 = 2_500_000_000;
-/// CPU time that an idle reader may use in [`IDLE`], in ticks of 10 ms: three looks at the heartbeat, some
-/// milliseconds each on an emulated processor, and one tick is the least that can be told.
-const IDLE_TICKS: u64 = 3;
+/// CPU time that an idle reader may use in [`IDLE`], in ticks of 10 ms: three looks at the heartbeat, some 10
+/// milliseconds each on a busy emulated processor; a tick is the least that can be told.
+const IDLE_TICKS: u64 = 5;
 const IDLE: Duration = Duration::from_secs(6);
 
 /// Sent = reported + counted lost, exactly.
