@@ -95,8 +95,8 @@ fn record<S: Source, const CLASS: u32>(
     }
     let header = room.cast::<PacketHeader>();
     // Read back from where the verifier keeps no values: that they are forgotten is enough for Linux 6.1, but
-    // 6.12 and 6.18 would follow the copying once for each way through the headers all the same (three and
-    // five times the work).
+    // 6.12 and 6.18 would follow the copying once for each way through the headers all the same (two and five
+    // times the work).
     // SAFETY: the reservation has room for the header, is aligned to 8 and all ours.
     let (len, offset) = unsafe {
         (*header).captured_len = len;

@@ -3,7 +3,9 @@
 //! reads as little as possible and decides early; everything unusual goes to [`crate::parse`].
 
 use crate::{
-    packet::{Addresses, HeaderWords, IPV4_FRAGMENT_MASK, Transport},
+    packet::{
+        self, Addresses, ETHERTYPE_IPV4, ETHERTYPE_IPV6, HeaderWords, IPV4_FRAGMENT_MASK, Transport,
+    },
     settings,
 };
 use dns_trace_event::{L4_TCP, L4_UDP};
@@ -28,22 +30,18 @@ const ICMPV6: u8 = 58;
 /// Version 4, five words of header.
 const IPV4_PLAIN: u8 = 0x45;
 /// Ethertype and first byte of a plain IPv4 header, as they follow one another.
-const PLAIN_IPV4: u32 = word([0x08, 0x00, IPV4_PLAIN, 0]);
-const PLAIN_IPV4_MASK: u32 = word([0xff, 0xff, 0xff, 0]);
+const PLAIN_IPV4: u32 = word(ETHERTYPE_IPV4, IPV4_PLAIN);
+const PLAIN_IPV4_MASK: u32 = word(0xffff, 0xff);
 /// Ethertype of IPv6, likewise.
-const PLAIN_IPV6: u32 = word([0x86, 0xdd, 0, 0]);
-const PLAIN_IPV6_MASK: u32 = word([0xff, 0xff, 0, 0]);
+const PLAIN_IPV6: u32 = word(ETHERTYPE_IPV6, 0);
+const PLAIN_IPV6_MASK: u32 = word(0xffff, 0);
 /// Fragment bits of an IPv4 header, in the word that they begin.
-const FRAGMENT: u32 = word([
-    (IPV4_FRAGMENT_MASK >> 8) as u8,
-    IPV4_FRAGMENT_MASK as u8,
-    0,
-    0,
-]);
+const FRAGMENT: u32 = word(IPV4_FRAGMENT_MASK, 0);
 
-/// What a load of these four bytes gives.
-const fn word(bytes: [u8; 4]) -> u32 {
-    u32::from_ne_bytes(bytes)
+/// What a load of a word gives that begins with a number in network byte order, and a byte.
+const fn word(number: u16, byte: u8) -> u32 {
+    let [first, second] = number.to_be_bytes();
+    u32::from_ne_bytes([first, second, byte, 0])
 }
 
 /// # Safety
@@ -101,10 +99,11 @@ fn ipv4(data: usize, end: usize) -> Verdict {
             return Verdict::Unsure;
         }
         // The ports before the protocol: what has none there is no DNS either way.
-        let ports: u32 = read(data, ETHERNET + IPV4);
+        let ports = read(data, ETHERNET + IPV4);
         if !settings::is_dns(ports) {
             return Verdict::Other;
         }
+        let (source_port, destination_port) = packet::ports(ports);
         let l4: u8 = read(data, ETHERNET + 9);
         if l4 != L4_TCP && l4 != L4_UDP {
             return Verdict::Other;
@@ -117,8 +116,8 @@ fn ipv4(data: usize, end: usize) -> Verdict {
             addresses: Addresses::v4(read(data, ETHERNET + 12), read(data, ETHERNET + 16)),
             l4,
             flags: 0,
-            source_port: (u32::from_be(ports) >> 16) as u16,
-            destination_port: u32::from_be(ports) as u16,
+            source_port,
+            destination_port,
             offset: (ETHERNET + IPV4) as u32,
             words,
             ip_len: total.saturating_sub(IPV4 as u32),
@@ -141,10 +140,11 @@ fn ipv6(data: usize, end: usize) -> Verdict {
                 Verdict::Unsure
             };
         }
-        let ports: u32 = read(data, ETHERNET + IPV6);
+        let ports = read(data, ETHERNET + IPV6);
         if !settings::is_dns(ports) {
             return Verdict::Other;
         }
+        let (source_port, destination_port) = packet::ports(ports);
         let Some(words) = words(data + ETHERNET + IPV6, end, l4) else {
             return Verdict::Unsure;
         };
@@ -155,8 +155,8 @@ fn ipv6(data: usize, end: usize) -> Verdict {
             },
             l4,
             flags: 0,
-            source_port: (u32::from_be(ports) >> 16) as u16,
-            destination_port: u32::from_be(ports) as u16,
+            source_port,
+            destination_port,
             offset: (ETHERNET + IPV6) as u32,
             words,
             ip_len: u32::from(u16::from_be(read(data, ETHERNET + 4))),

@@ -15,6 +15,13 @@ pub const IPV4_OFFSET_MASK: u16 = 0x1fff;
 const UDP_HEADER: u32 = 8;
 const TCP_HEADER_MIN: u32 = 20;
 
+/// Source and destination port of the word that they make up in the packet.
+#[inline(always)]
+pub fn ports(word: u32) -> (u16, u16) {
+    let word = u32::from_be(word);
+    ((word >> 16) as u16, word as u16)
+}
+
 /// Addresses in the form of the record: network byte order, IPv4 as IPv4-mapped.
 #[derive(Clone, Copy)]
 pub struct Addresses {

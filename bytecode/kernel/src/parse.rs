@@ -3,8 +3,8 @@
 
 use crate::{
     packet::{
-        Addresses, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, HeaderWords,
-        IPV4_FRAGMENT_MASK, IPV4_OFFSET_MASK, Transport,
+        self, Addresses, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN,
+        HeaderWords, IPV4_FRAGMENT_MASK, IPV4_OFFSET_MASK, Transport,
     },
     settings,
     source::Source,
@@ -232,15 +232,15 @@ fn at_ports<S: Source>(source: &S, transport: Transport) -> Found {
     if !settings::is_dns(words[0]) {
         return Found::Other;
     }
-    let ports = u32::from_be(words[0]);
+    let (source_port, destination_port) = packet::ports(words[0]);
     // Bytes 4..8 once more for UDP, which needs no other: one way through instead of two.
     let at = 4 + 8 * equal(transport.l4.into(), L4_TCP.into());
     let Some(fourth) = source.load::<u32>(transport.offset + at) else {
         return Found::Malformed;
     };
     Found::Transport(Transport {
-        source_port: (ports >> 16) as u16,
-        destination_port: ports as u16,
+        source_port,
+        destination_port,
         words: HeaderWords {
             second: u32::from_be(words[1]),
             fourth: u32::from_be(fourth),

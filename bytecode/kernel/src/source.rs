@@ -115,7 +115,7 @@ const fn block(class: u32) -> u32 {
     if class == PAYLOAD_CLASSES[0] { 32 } else { 64 }
 }
 
-/// Copies `len` bytes by direct access, which costs a third of a helper's call: always as many blocks as fill
+/// Copies `len` bytes by direct access, which costs less than a helper's call: always as many blocks as fill
 /// the class, the first one at the beginning, the last one at the end, the others evenly between, whether
 /// they overlap or not, so that there is one way through. `false`, with an unfinished copy, where that
 /// cannot be done: the payload is shorter than a block, or not all between `linear`'s ends.
