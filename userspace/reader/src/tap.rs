@@ -8,12 +8,16 @@
 //! [`Sink`]: crate::sink::Sink
 
 use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::clock::WallClock;
+use crate::container::Place;
 use crate::counts::KernelCounts;
 use crate::message::Decoded;
+use crate::process::Process;
 use crate::record::{Packet, Transport};
 use crate::spool::{Spool, Whole};
 
@@ -24,13 +28,24 @@ pub mod pcapng;
 
 pub use filter::MessageFilter;
 
+/// Who asked, as far as it is known: the client that sends a query, also with the response. What is forwarded
+/// and what a local server sends is nobody's.
+#[derive(Clone, Debug, Default)]
+pub struct Asker {
+    /// The process.
+    pub process: Option<Rc<Process>>,
+    /// Its container or unit.
+    pub place: Option<Arc<Place>>,
+}
+
 /// Takes packets and messages.
 pub trait Tap {
-    /// A TCP segment as it was captured, before its stream is put together.
+    /// A TCP segment as it was captured, before its stream is put together. Who asked is known of segments
+    /// that the client sends only.
     ///
     /// # Errors
     /// What the output says.
-    fn segment(&mut self, packet: &Packet<'_>, clock: WallClock) -> io::Result<()>;
+    fn segment(&mut self, packet: &Packet<'_>, asker: &Asker, clock: WallClock) -> io::Result<()>;
 
     /// A message in a packet of its own: a datagram, or a message of a stream. `message` is `None`
     /// where it is no DNS.
@@ -41,6 +56,7 @@ pub trait Tap {
         &mut self,
         packet: &Packet<'_>,
         message: Option<&Decoded<'_>>,
+        asker: &Asker,
         clock: WallClock,
     ) -> io::Result<()>;
 
@@ -96,6 +112,7 @@ pub trait Format {
         &mut self,
         packet: &Packet<'_>,
         from_server: bool,
+        asker: &Asker,
         clock: WallClock,
         out: &mut Vec<u8>,
     );
@@ -157,6 +174,7 @@ impl<F: Format> Recorder<F> {
         packet: &Packet<'_>,
         from_server: bool,
         admitted: bool,
+        asker: &Asker,
         clock: WallClock,
     ) -> io::Result<()> {
         if !admitted || !self.filter.admits_ends(packet, from_server) {
@@ -181,7 +199,7 @@ impl<F: Format> Recorder<F> {
             self.begun = true;
         }
         self.format
-            .write(packet, from_server, clock, &mut chunk.bytes);
+            .write(packet, from_server, asker, clock, &mut chunk.bytes);
         self.length += (chunk.bytes.len() - before) as u64;
         self.encoded += 1;
         self.spool.filled();
@@ -201,9 +219,9 @@ impl<F: Format> Recorder<F> {
 }
 
 impl<F: Format> Tap for Recorder<F> {
-    fn segment(&mut self, packet: &Packet<'_>, clock: WallClock) -> io::Result<()> {
+    fn segment(&mut self, packet: &Packet<'_>, asker: &Asker, clock: WallClock) -> io::Result<()> {
         if F::SEGMENTS {
-            self.take(packet, from_server(packet, None), true, clock)?;
+            self.take(packet, from_server(packet, None), true, asker, clock)?;
         }
         Ok(())
     }
@@ -212,13 +230,15 @@ impl<F: Format> Tap for Recorder<F> {
         &mut self,
         packet: &Packet<'_>,
         message: Option<&Decoded<'_>>,
+        asker: &Asker,
         clock: WallClock,
     ) -> io::Result<()> {
         if F::SEGMENTS && packet.transport == Transport::Tcp {
             return Ok(());
         }
         let admitted = self.filter.admits_message(message);
-        self.take(packet, from_server(packet, message), admitted, clock)
+        let from_server = from_server(packet, message);
+        self.take(packet, from_server, admitted, asker, clock)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -16,7 +16,7 @@ use crate::owners::Owners;
 use crate::path::Path;
 use crate::record::{Direction, Packet, Select, Transport};
 use crate::sink::Sink;
-use crate::tap::Tap;
+use crate::tap::{Asker, Tap};
 use crate::tcp::Transfer;
 
 /// DNS (RFC 1035, section 4.2).
@@ -45,9 +45,15 @@ impl Messages<'_> {
 
     /// Lets the tap see a segment, before its stream is put together.
     pub(super) fn segment(&mut self, packet: &Packet<'_>) -> io::Result<()> {
-        let clock = self.output.clock;
-        let tap = self.tap.as_mut();
-        tap.map_or(Ok(()), |tap| tap.segment(packet, clock))
+        let Some(tap) = &mut self.tap else {
+            return Ok(());
+        };
+        let asker = if is_from_server(packet) {
+            Asker::default()
+        } else {
+            asker_of_query(&mut self.owners, packet)
+        };
+        tap.segment(packet, &asker, self.output.clock)
     }
 
     /// Takes in a packet that holds one message: a datagram, or a message of a stream.
@@ -58,8 +64,8 @@ impl Messages<'_> {
     ) -> io::Result<()> {
         let mut name = WireName::new();
         let decoded = Decoded::decode(packet.payload, is_mdns(packet), &mut name);
-        if let Some(tap) = &mut self.tap {
-            tap.message(packet, decoded.as_ref().ok(), self.output.clock)?;
+        if self.tap.is_some() {
+            self.tapped(packet, decoded.as_ref().ok())?;
         }
         match decoded {
             Ok(message) if message.is_response() => self.response(packet, &message, transfer),
@@ -75,6 +81,34 @@ impl Messages<'_> {
                 let lookup = Lookup::remains(packet, is_from_server(packet), remains.as_ref());
                 self.output.show(&lookup, &mut self.counts)
             }
+        }
+    }
+
+    /// Lets the tap see a message, before anything becomes of it.
+    fn tapped(&mut self, packet: &Packet<'_>, message: Option<&Decoded<'_>>) -> io::Result<()> {
+        let asker = match message {
+            Some(message) if message.is_response() => self.asker_of_response(packet, message),
+            Some(_) => asker_of_query(&mut self.owners, packet),
+            None => Asker::default(),
+        };
+        let clock = self.output.clock;
+        let tap = self.tap.as_mut();
+        tap.map_or(Ok(()), |tap| tap.message(packet, message, &asker, clock))
+    }
+
+    /// Who sent the query of a response, while it is pending.
+    fn asker_of_response(&mut self, packet: &Packet<'_>, message: &Decoded<'_>) -> Asker {
+        let tuple = tuple(packet, message.id(), true);
+        let Some(pending) = self.matcher.pending_mut(&tuple, &message.question()) else {
+            return Asker::default();
+        };
+        let facts = &pending.facts;
+        Asker {
+            process: facts.process.clone().or_else(|| {
+                let owners = &self.owners;
+                owners.of_query(facts.socket_cookie, facts.time_ns)
+            }),
+            place: facts.place.clone(),
         }
     }
 
@@ -349,6 +383,17 @@ pub(super) const fn sender(packet: &Packet<'_>) -> u64 {
         Direction::Egress => packet.socket_cookie,
         Direction::Ingress => 0,
     }
+}
+
+/// Who sends a query, as far as it is known by now.
+fn asker_of_query(owners: &mut Owners, packet: &Packet<'_>) -> Asker {
+    let cookie = sender(packet);
+    if cookie == 0 {
+        return Asker::default();
+    }
+    let process = owners.of_query(cookie, packet.time_ns);
+    let place = owners.place(process.as_deref(), packet.cgroup_id);
+    Asker { process, place }
 }
 
 /// Only mDNS asks several questions in a message (RFC 6762, section 5.3).

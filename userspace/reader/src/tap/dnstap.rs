@@ -3,7 +3,7 @@
 
 use dns_trace_dnstap::{Encoder, Event, Kind, Transport as Protocol, frames};
 
-use super::{Format, note};
+use super::{Asker, Format, note};
 use crate::clock::WallClock;
 use crate::counts::KernelCounts;
 use crate::interface::Interfaces;
@@ -67,6 +67,7 @@ impl Format for Dnstap {
         &mut self,
         packet: &Packet<'_>,
         from_server: bool,
+        asker: &Asker,
         clock: WallClock,
         out: &mut Vec<u8>,
     ) {
@@ -79,7 +80,7 @@ impl Format for Dnstap {
         };
         let interface = self.interfaces.name(packet.netns_cookie, packet.ifindex);
         self.extra.clear();
-        note::json(packet, interface, &mut self.extra);
+        note::json(packet, asker, interface, &mut self.extra);
         let event = Event {
             kind: kind(packet, from_server),
             transport: match packet.transport {

@@ -11,7 +11,7 @@ mod block;
 mod headers;
 mod section;
 
-use super::{Format, note};
+use super::{Asker, Format, note};
 use crate::clock::WallClock;
 use crate::counts::KernelCounts;
 use crate::interface::Interfaces;
@@ -53,10 +53,17 @@ impl Format for Pcapng {
         self.section.end(clock, kernel, out);
     }
 
-    fn write(&mut self, packet: &Packet<'_>, _: bool, clock: WallClock, out: &mut Vec<u8>) {
+    fn write(
+        &mut self,
+        packet: &Packet<'_>,
+        _: bool,
+        asker: &Asker,
+        clock: WallClock,
+        out: &mut Vec<u8>,
+    ) {
         let interface = self.section.interface(packet, clock, out);
         self.comment.clear();
-        note::comment(packet, &mut self.comment);
+        note::comment(packet, asker, &mut self.comment);
         block::write(block::ENHANCED_PACKET, out, |out| {
             out.extend_from_slice(&interface.to_le_bytes());
             block::time(clock.unix_ns(packet.time_ns), out);

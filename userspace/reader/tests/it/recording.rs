@@ -1,5 +1,6 @@
 //! Recordings, read back by the tools of others.
 
+mod askers;
 mod collector;
 mod formats;
 mod outputs;
@@ -40,11 +41,17 @@ fn into_file<F: Format>(format: F, path: &Path) -> Recorder<F> {
 
 /// Runs records through a pipeline with a tap. Boot time 0 is 2026-01-02T03:04:05Z.
 fn tapped(tap: &mut dyn Tap, records: &[Rec]) -> Counts {
+    let records: Vec<Vec<u8>> = records.iter().map(Rec::bytes).collect();
+    tapped_bytes(tap, &records)
+}
+
+/// The same with records as they lie in the ring.
+fn tapped_bytes(tap: &mut dyn Tap, records: &[Vec<u8>]) -> Counts {
     let mut sink = Silent;
     let mut pipeline = Pipeline::new(options(), &mut sink).with_tap(Some(tap));
     pipeline.set_clock(WallClock::with_offset(1_767_323_045_000_000_000));
     for record in records {
-        pipeline.record(&record.bytes(), None).unwrap();
+        pipeline.record(record, None).unwrap();
     }
     pipeline.finish().unwrap();
     let kernel = KernelCounts(Stats {
@@ -63,6 +70,19 @@ pub(crate) fn started<T>(result: std::io::Result<T>, program: &str, package: &st
     let missing =
         |error| format!("cannot run {program}: {error}; it is in {package}: cargo xtask setup");
     result.map_err(missing).unwrap()
+}
+
+/// `extra` of each event in a file, as `fstrm_dump` prints it between the rest.
+fn extras(path: &Path) -> Vec<String> {
+    let dump = Command::new("fstrm_dump").arg(path).output();
+    let dump = started(dump, "fstrm_dump", "fstrm-bin");
+    let extra = |line: &str| {
+        let from = line.find('{').unwrap();
+        let to = line.rfind("}r").unwrap();
+        line[from..=to].replace("\\\"", "\"")
+    };
+    let frames = String::from_utf8(dump.stdout).unwrap();
+    frames.lines().map(extra).collect()
 }
 
 /// What a program of a Debian package prints on standard output.

@@ -166,7 +166,7 @@ fn endpoint(out: &mut Out, endpoint: SocketAddr) {
     out.raw("}");
 }
 
-fn process(out: &mut Out, process: &Process) {
+pub(crate) fn process(out: &mut Out, process: &Process) {
     out.raw(r#""process":{"pid":"#);
     out.number(process.pid);
     out.raw(r#","name":""#);
@@ -180,7 +180,7 @@ fn process(out: &mut Out, process: &Process) {
     out.raw(r#""},"#);
 }
 
-fn container(out: &mut Out, place: &Place) {
+pub(crate) fn container(out: &mut Out, place: &Place) {
     let Some(id) = &place.container else {
         return;
     };

@@ -6,7 +6,7 @@ use dns_trace_event::{DIRECTION_EGRESS, DIRECTION_INGRESS, TCP_ACK, TCP_PSH, TCP
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 
-use super::{MS, dnstap, into_file, pcapng, started, tapped, tool};
+use super::{MS, dnstap, extras, into_file, pcapng, started, tapped, tool};
 use crate::records::{Rec, query, response};
 use crate::streams::{Segment as _, framed};
 
@@ -238,13 +238,6 @@ fn fstrm_reads_frames() {
     assert_eq!(lines[2], " \"protobuf:dnstap.Dnstap\"");
     assert_eq!(lines[3..].len(), 7, "{control}");
     assert_eq!(lines[9], "FSTRM_CONTROL_STOP.");
-    let frames = String::from_utf8(dump.stdout).unwrap();
-    let extra = |line: &str| {
-        let from = line.find('{').unwrap();
-        let to = line.rfind("}r").unwrap();
-        line[from..=to].replace("\\\"", "\"")
-    };
-    let extra: Vec<String> = frames.lines().map(extra).collect();
     let eth0 = |way| {
         format!(
             r#"{{"observer":{{"{way}":{{"interface":{{"id":"2","name":"eth0"}}}}}},"dns_trace":{{"hook":"tcx"}}}}"#
@@ -263,7 +256,7 @@ fn fstrm_reads_frames() {
         eth0("egress"),
         eth0("egress"),
     ];
-    assert_eq!(extra, wanted);
+    assert_eq!(extras(file.path()), wanted);
 }
 
 /// On a loopback device the host is client and server: one kind for query and response.

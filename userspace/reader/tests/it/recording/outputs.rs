@@ -14,7 +14,7 @@ use dns_trace::sink::Silent;
 use dns_trace::spool::file::FileOutput;
 use dns_trace::spool::{Output, Spool};
 use dns_trace::tap::dnstap::Framing;
-use dns_trace::tap::{Format, MessageFilter, Recorder};
+use dns_trace::tap::{Asker, Format, MessageFilter, Recorder};
 use dns_trace_event::{L4_TCP, L4_UDP, TCP_ACK, TCP_SYN};
 use domain::base::Rtype;
 use domain::base::iana::{OptRcode, Rcode};
@@ -312,7 +312,7 @@ fn one_message<F: Format>(
 ) {
     let mut out = Vec::new();
     format.head(&mut out);
-    format.write(packet, from_server, clock, &mut out);
+    format.write(packet, from_server, &Asker::default(), clock, &mut out);
     format.tail(clock, None, &mut out);
     assert_eq!((F::WHOLE)(&out), (out.len(), 1));
 }
