@@ -31,11 +31,13 @@ pub fn run(args: &RecordArgs, plan: RecordPlan) -> anyhow::Result<()> {
     let session = Session::open(&args.common, None)?;
     let needs = needs(session.needs(), &plan.to);
     let recording = "cannot write the recording";
+    // It asks through a socket, which cannot be made any more once the process is confined.
+    let interfaces = Interfaces::new();
     match plan.format {
         RecordFormat::Pcapng => {
             let output = output(&plan.to, Pcapng::WHOLE).context(recording)?;
             let begun = session.begin(needs)?;
-            let format = Pcapng::new(Interfaces::new());
+            let format = Pcapng::new(interfaces);
             begun.record(recorder(format, output, plan).context(recording)?)
         }
         RecordFormat::Dnstap => {
@@ -45,7 +47,7 @@ pub fn run(args: &RecordArgs, plan: RecordPlan) -> anyhow::Result<()> {
                 RecordTo::Collector(_) => Framing::Connection,
                 RecordTo::Stdout | RecordTo::File { .. } => Framing::File,
             };
-            let format = Dnstap::new(framing, Interfaces::new());
+            let format = Dnstap::new(framing, interfaces);
             begun.record(recorder(format, output, plan).context(recording)?)
         }
     }
