@@ -284,6 +284,11 @@ pub const ALL: &[Scenario] = &[
     ),
     since(
         READING,
+        Below::SeenIn("owners_clients"),
+        scenario("record_real", 60, scenarios::record::real),
+    ),
+    since(
+        READING,
         Below::SeenIn("local_tc"),
         scenario("refusals_reader", 60, scenarios::refusals::reader),
     ),
@@ -342,6 +347,16 @@ pub const ALL: &[Scenario] = &[
         READING,
         Below::SeenIn("local_tc"),
         scenario("loaded_anew", 120, scenarios::lifecycle::loaded_anew),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("standstill_killed", 150, scenarios::standstill::killed),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("standstill_stopped", 120, scenarios::standstill::stopped),
     ),
     scenario("full_disk_image", 90, scenarios::full_disk::image),
     since(

@@ -6,13 +6,14 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use rustix::mount::{MountFlags, mount, mount_remount};
 
+use super::rate::send;
 use crate::lab::ctl::{ctl, load_hook, nothing_left};
 use crate::lab::daemon::Daemon;
 use crate::lab::left::names;
 use crate::lab::names::{NameServers, ask};
 use crate::lab::net;
 use crate::lab::reader::{GROUP, unprivileged, writable_lab};
-use crate::lab::sh::{self, Outcome};
+use crate::lab::sh::{self, Outcome, sh};
 
 /// A file system of its own.
 const DISK: &str = "/run/lab/disk";
@@ -109,8 +110,33 @@ pub(crate) fn reader() -> Result<()> {
     let code = watch.wait(10)?;
     ensure!(code == Some(1), "{code:?}: {}", watch.stderr());
     says_last(&watch.stderr(), &["write", "No space left on device"])?;
+    recording()?;
     ctl(&["unload"])?.ok()?;
     nothing_left()
+}
+
+/// A recording ends with an error and a whole packet; what was lost is said.
+fn recording() -> Result<()> {
+    for file in names(DISK)? {
+        fs::remove_file(format!("{DISK}/{file}"))?;
+    }
+    let file = format!("{DISK}/dns.pcapng");
+    let words = ["dns-trace", "record", "--format", "pcapng", &file];
+    let mut record = Daemon::start("record", &mut unprivileged(Some(GROUP), &words))?
+        .ready(20, |d| Ok(d.stderr().contains("dns-trace: reading")))?;
+    // More than its pages hold.
+    send("www.example.test A\n", "200", "2")?;
+    let code = record.wait(10)?;
+    let said = record.stderr();
+    ensure!(code == Some(1), "{code:?}: {said}");
+    says_last(&said, &["write", &file, "No space left on device"])?;
+    let read = sh(&["tcpdump", "-Zroot", "-nr", &file])?.lines().count();
+    let line = format!("recorded: {read} written, ");
+    ensure!(
+        read > 50 && said.contains(&line),
+        "{read} read back: {said}"
+    );
+    Ok(())
 }
 
 fn run(words: &[&str]) -> Result<Outcome> {

@@ -14,6 +14,7 @@ use crate::lab::sh;
 use crate::lab::terminal::{OnTerminal, Terminal};
 
 const ERRORS: &str = "/run/lab/top.err";
+const CONFIG: &str = "/run/lab/top.toml";
 const SUMMARY: &str = "/run/lab/top.json";
 
 /// Lookups that a stopped terminal does not hold up.
@@ -75,14 +76,9 @@ fn lab(run: impl FnOnce() -> Result<()>) -> Result<()> {
 fn start() -> Result<(Terminal, String, OnTerminal)> {
     let terminal = Terminal::new()?;
     let before = terminal.modes()?;
-    let words = [
-        "dns-trace",
-        "top",
-        "--confine",
-        "strict",
-        "--summary-file",
-        SUMMARY,
-    ];
+    let options = format!("[top]\nconfine = 'strict'\nsummary-file = '{SUMMARY}'\n");
+    fs::write(CONFIG, options)?;
+    let words = ["dns-trace", "--config", CONFIG, "top"];
     let top = terminal.run(&unprivileged(Some(GROUP), &words), ERRORS)?;
     let drawn = terminal.shows("nothing", 20);
     drawn.with_context(|| fs::read_to_string(ERRORS).unwrap_or_default())?;

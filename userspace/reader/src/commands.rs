@@ -14,7 +14,7 @@ use crate::cgroups::Cgroups;
 use crate::cli::{CommonArgs, nanoseconds};
 use crate::clock::boot_now;
 use crate::confine::{self, Mode, Needs};
-use crate::counts::{KernelCounts, Summary};
+use crate::counts::Summary;
 use crate::pipeline::{Options, Pipeline};
 use crate::ring::{Follow, Reader, Stop, Ticker};
 use crate::sink::Sink;
@@ -102,6 +102,13 @@ impl Session {
         // Its thread is bound by what was just given up.
         let cgroups = Cgroups::watch();
         let (number, instance) = (self.reader.rings(), &self.instance);
+        let refused = self.kernel_start.ring_full;
+        if refused > 0 {
+            eprintln!(
+                "dns-trace: since the programs were loaded, and before this reader, {refused} messages found \
+                 no room in the ring"
+            );
+        }
         eprintln!("dns-trace: reading {number} ring(s) of instance {instance}");
         Ok(Begun {
             session: self,
@@ -159,14 +166,15 @@ impl Begun {
                 .map_err(|_| anyhow::anyhow!("the thread for signals panicked"))?;
             Ok(result)
         })?;
-        let kernel = KernelCounts::since(&reader.stats()?, &session.kernel_start);
+        let kernel = reader.stats()?;
+        let seconds = session.started.elapsed().as_secs_f64();
+        let summary = Summary::since(pipeline.counts(), &kernel, &session.kernel_start, seconds);
         let tapped = pipeline
-            .finish_tap(&kernel)
+            .finish_tap(&summary.kernel)
             .context("cannot write the output");
         let summary = Summary {
             reader: pipeline.counts(),
-            kernel,
-            seconds: session.started.elapsed().as_secs_f64(),
+            ..summary
         };
         ticker.end(&summary);
         // Whoever closed standard error does not want the summary.

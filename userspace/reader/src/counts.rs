@@ -166,11 +166,25 @@ pub struct Summary {
     pub reader: Counts,
     /// The kernel's.
     pub kernel: KernelCounts,
+    /// The kernel's from before the start, since the programs were loaded: of what passed without a reader,
+    /// and of what earlier readers have told.
+    pub before: KernelCounts,
     /// Seconds from the start.
     pub seconds: f64,
 }
 
 impl Summary {
+    /// What is known so many seconds after the start; `start` is what the kernel had counted by then.
+    #[must_use]
+    pub const fn since(reader: Counts, kernel: &Stats, start: &Stats, seconds: f64) -> Self {
+        Self {
+            reader,
+            kernel: KernelCounts::since(kernel, start),
+            before: KernelCounts(*start),
+            seconds,
+        }
+    }
+
     /// What is not here by choice, and what is here stands for.
     fn left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Stats {
@@ -368,6 +382,10 @@ impl fmt::Display for Summary {
         for (count, what) in [
             (counts.heartbeat_stops, "times without heartbeat"),
             (counts.reloads, "times loaded anew"),
+            (
+                self.before.0.ring_full,
+                "ring full before the start, since load",
+            ),
         ] {
             if count > 0 {
                 write!(f, "; {count} {what}")?;

@@ -6,7 +6,9 @@ pub(crate) const PROGRAMS: &[&str] = &[
     "curl",
     "dig",
     "dnsperf",
+    "dnstap-ldns",
     "docker-registry",
+    "fstrm_capture",
     "getent",
     "ip",
     "nsd",
@@ -19,6 +21,7 @@ pub(crate) const PROGRAMS: &[&str] = &[
     "setsid",
     "skopeo",
     "tc",
+    "tcpdump",
     "tcpreplay",
     "xdp-loader",
 ];

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dns_trace_event::Stats;
 
 use super::Measures;
-use crate::counts::{KernelCounts, Summary};
+use crate::counts::Summary;
 use crate::pipeline::Pipeline;
 use crate::ring::{Notice, Ticker};
 
@@ -90,11 +90,12 @@ impl Ticker for BoardTicker {
         // Who reads it may have been put to sleep: the next time then.
         if let Ok(mut state) = self.measures.board.0.try_lock() {
             *state = State {
-                summary: Summary {
-                    reader: pipeline.counts(),
-                    kernel: KernelCounts::since(kernel, &self.kernel_start),
-                    seconds: self.started.elapsed().as_secs_f64(),
-                },
+                summary: Summary::since(
+                    pipeline.counts(),
+                    kernel,
+                    &self.kernel_start,
+                    self.started.elapsed().as_secs_f64(),
+                ),
                 ring_fill: std::mem::take(&mut self.ring_fill),
                 hook_up: self.hook_up,
                 at,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use dns_trace_event::Stats;
 
-use crate::counts::{KernelCounts, Summary};
+use crate::counts::Summary;
 use crate::pipeline::Pipeline;
 use crate::ring::Ticker;
 
@@ -52,6 +52,7 @@ impl<W: Write> StatsTicker<W> {
             reader,
             kernel,
             seconds,
+            ..
         } = summary;
         if self.lines.is_multiple_of(HEADING_EVERY) {
             writeln!(
@@ -101,11 +102,8 @@ impl<W: Write> Ticker for StatsTicker<W> {
         while self.next <= now {
             self.next += self.interval;
         }
-        let summary = Summary {
-            reader: pipeline.counts(),
-            kernel: KernelCounts::since(kernel, &self.kernel_start),
-            seconds: self.started.elapsed().as_secs_f64(),
-        };
+        let seconds = self.started.elapsed().as_secs_f64();
+        let summary = Summary::since(pipeline.counts(), kernel, &self.kernel_start, seconds);
         if self.json {
             summary.write_json(&mut self.writer)?;
         } else {

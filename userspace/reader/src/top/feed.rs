@@ -13,7 +13,7 @@ use super::face::{Face, Message};
 use super::rates::Rates;
 use super::snapshot::Snapshot;
 use super::tally::Tally;
-use crate::counts::{KernelCounts, Summary};
+use crate::counts::Summary;
 use crate::pipeline::Pipeline;
 use crate::ring::{Notice, Ticker};
 
@@ -125,12 +125,9 @@ impl Ticker for Feed {
         self.rates
             .add(passed.as_secs(), reader.lookups - self.counted);
         self.counted = reader.lookups;
-        let on = self.send(Summary {
-            reader,
-            kernel: KernelCounts::since(kernel, &self.kernel_start),
-            seconds: passed.as_secs_f64(),
-        });
-        Ok(!on)
+        let start = &self.kernel_start;
+        let summary = Summary::since(reader, kernel, start, passed.as_secs_f64());
+        Ok(!self.send(summary))
     }
 
     fn notice(&mut self, notice: &Notice) {

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
-use dns_trace::counts::{KernelCounts, Summary};
+use dns_trace::counts::Summary;
 use dns_trace::interface::Interfaces;
 use dns_trace::pipeline::Pipeline;
 use dns_trace::sink::Sink;
@@ -101,8 +101,8 @@ fn summary() {
     let (_, reader) = run(options(), &records, 10_000_000);
     let summary = Summary {
         reader,
-        kernel: KernelCounts::default(),
         seconds: 1.25,
+        ..Summary::default()
     };
     insta::assert_snapshot!(summary.to_string());
 }
@@ -207,8 +207,8 @@ fn summary_with_processes() {
     let (_, reader) = run_bytes(options(), &asked(0), 10_000_000);
     let summary = Summary {
         reader,
-        kernel: KernelCounts::default(),
         seconds: 1.25,
+        ..Summary::default()
     };
     insta::assert_snapshot!(summary.to_string());
 }

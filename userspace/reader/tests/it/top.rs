@@ -96,6 +96,7 @@ fn snapshot(records: &[Vec<u8>]) -> Snapshot {
             ..Stats::default()
         }),
         seconds: 30.0,
+        ..Summary::default()
     };
     let mut snapshot = Snapshot::default();
     snapshot.fill(&tally.borrow(), &rates, &summary, false);
