@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, WaitOptions};
 use crate::lab::kernel;
 use crate::report::{PORT, Report};
 use crate::scenario::{self, Scenario};
+use crate::scenarios::soak;
 use crate::systemd;
 
 /// File in which a scenario that fails leaves its message.
@@ -192,7 +193,7 @@ fn run_one(scenario: &Scenario) -> Result<String> {
         .spawn()
         .context("cannot start the scenario")
         .and_then(|child| {
-            wait(child, scenario.limit)?;
+            wait(child, scenario.limit + soak::longer()?)?;
             Ok(fs::read_to_string(NOTES).unwrap_or_default())
         });
     clean_up()?;

@@ -358,6 +358,11 @@ pub const ALL: &[Scenario] = &[
         Below::SeenIn("local_tc"),
         scenario("standstill_stopped", 120, scenarios::standstill::stopped),
     ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("soak", 180, scenarios::soak::soak),
+    ),
     scenario("full_disk_image", 90, scenarios::full_disk::image),
     since(
         READING,

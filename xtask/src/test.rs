@@ -27,7 +27,13 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     if !args.no_guests {
         add(
             &mut tally,
-            vm::scenarios(&build::binaries()?, args.kernels.as_deref(), None, false)?,
+            vm::scenarios(
+                &build::binaries()?,
+                vm::Choice {
+                    kernels: args.kernels.as_deref(),
+                    ..vm::Choice::default()
+                },
+            )?,
         );
         add(&mut tally, short_bench()?);
     }

@@ -25,6 +25,12 @@ pub(crate) struct Args {
     /// Keep the console's log of kernels where nothing failed, too
     #[arg(long)]
     keep_logs: bool,
+    /// Let the scenario `soak` go on for so many minutes: --scenario soak --soak 30
+    #[arg(long, value_name = "MINUTES", requires = "scenario")]
+    soak: Option<u32>,
+    /// Which faults `soak` has in which order; the same number, the same order
+    #[arg(long, value_name = "N", requires = "soak", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    seed: u64,
     /// Use the binaries that an earlier run has built
     #[arg(long)]
     no_build: bool,
@@ -61,29 +67,52 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     } else {
         build::binaries()?
     };
-    let tally = scenarios(
-        &binaries,
-        args.kernels.as_deref(),
-        args.scenario.as_deref(),
-        args.keep_logs,
-    )?;
+    let choice = Choice {
+        kernels: args.kernels.as_deref(),
+        filter: args.scenario.as_deref(),
+        keep_logs: args.keep_logs,
+        soak: args
+            .soak
+            .map(|minutes| (u64::from(minutes) * 60, args.seed)),
+    };
+    let tally = scenarios(&binaries, choice)?;
     tally.print();
     Ok(tally.failed == 0)
 }
 
+/// Which scenarios to run, and on what.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Choice<'a> {
+    /// See [`Args`].
+    pub(crate) kernels: Option<&'a str>,
+    /// Those whose name contains this.
+    pub(crate) filter: Option<&'a str>,
+    /// See [`Args`].
+    pub(crate) keep_logs: bool,
+    /// Seconds by which `soak` takes longer, and the order of its faults.
+    pub(crate) soak: Option<(u64, u64)>,
+}
+
+impl Choice<'_> {
+    /// Words for the guest, on its kernel's command line.
+    fn arguments(&self) -> String {
+        let filter = self.filter.map(|f| format!("dns_trace.filter={f}"));
+        let soak = self
+            .soak
+            .map(|(seconds, seed)| format!("dns_trace.soak={seconds},{seed}"));
+        let words: Vec<_> = [filter, soak].into_iter().flatten().collect();
+        words.join(" ")
+    }
+}
+
 /// Boots the chosen kernels one after the other and counts.
-pub(crate) fn scenarios(
-    binaries: &Path,
-    kernels: Option<&str>,
-    filter: Option<&str>,
-    keep_logs: bool,
-) -> Result<Tally> {
-    let kernels = kernels::select(kernels)?;
-    let selected = scenario::selected(filter);
+pub(crate) fn scenarios(binaries: &Path, choice: Choice<'_>) -> Result<Tally> {
+    let kernels = kernels::select(choice.kernels)?;
+    let selected = scenario::selected(choice.filter);
     if selected.is_empty() {
         anyhow::bail!(
             "no scenario's name contains {}; see: cargo xtask vm --list",
-            filter.unwrap_or_default()
+            choice.filter.unwrap_or_default()
         );
     }
     let mut extra = build::go_programs()?;
@@ -91,7 +120,7 @@ pub(crate) fn scenarios(
     let base = Base::build(binaries, &extra)?;
     let mut tally = Tally::default();
     for kernel in kernels {
-        let one = boot(kernel, &base, filter, keep_logs)?;
+        let one = boot(kernel, &base, choice)?;
         tally.passed += one.passed;
         tally.failed += one.failed;
     }
@@ -99,22 +128,22 @@ pub(crate) fn scenarios(
 }
 
 /// Boots one kernel and prints a line for each of its scenarios.
-fn boot(kernel: &Kernel, base: &Base, filter: Option<&str>, keep_logs: bool) -> Result<Tally> {
+fn boot(kernel: &Kernel, base: &Base, choice: Choice<'_>) -> Result<Tally> {
     let fetched = kernel.fetch()?;
     let folder = paths::target().join("vm").join(kernel.name);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let initramfs = folder.join("initramfs.cpio");
     base.with_modules(&fetched, &initramfs)?;
-    let selected = scenario::selected(filter);
-    let limit = selected.iter().map(|s| s.limit).sum::<Duration>() + Duration::from_secs(60);
+    let selected = scenario::selected(choice.filter);
+    let longer = Duration::from_secs(choice.soak.map_or(0, |(seconds, _)| seconds));
+    let limit =
+        selected.iter().map(|s| s.limit + longer).sum::<Duration>() + Duration::from_secs(60);
     let console = folder.join("console.log");
     let boot = Boot {
         kernel: &fetched,
         initramfs: &initramfs,
         console: console.clone(),
-        arguments: filter
-            .map(|f| format!("dns_trace.filter={f}"))
-            .unwrap_or_default(),
+        arguments: choice.arguments(),
         disk: None,
         limit,
     };
@@ -134,7 +163,7 @@ fn boot(kernel: &Kernel, base: &Base, filter: Option<&str>, keep_logs: bool) -> 
             results.print(scenario.name, Err(&why), 0.0);
         }
     }
-    if results.tally.failed == 0 && !keep_logs {
+    if results.tally.failed == 0 && !choice.keep_logs {
         let _ = fs::remove_file(&results.console);
     }
     let _ = fs::remove_file(&initramfs);

@@ -26,6 +26,7 @@ pub(crate) mod record;
 pub(crate) mod refusals;
 pub(crate) mod replay;
 pub(crate) mod serve;
+pub(crate) mod soak;
 pub(crate) mod standstill;
 pub(crate) mod tcp;
 pub(crate) mod top;

@@ -201,7 +201,7 @@ impl Sender {
     }
 
     /// Waits for its end.
-    fn sent(self) -> Result<Sent> {
+    pub(crate) fn sent(self) -> Result<Sent> {
         let output = self.0.wait_with_output()?;
         ensure!(output.status.success(), "dnsperf: {}", output.status);
         let report = String::from_utf8_lossy(&output.stdout);
@@ -247,7 +247,7 @@ fn ticks(pid: u32) -> Result<u64> {
 }
 
 /// A line of a process's `status` that is in KiB (proc(5)).
-fn kilobytes(pid: u32, field: &str) -> Result<u64> {
+pub(super) fn kilobytes(pid: u32, field: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())

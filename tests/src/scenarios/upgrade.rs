@@ -155,7 +155,7 @@ fn program_id() -> Result<u64> {
 
 /// The object of the image with bytes behind its end, which loaders do not look at: the same programs
 /// under another digest.
-fn other_object() -> Result<String> {
+pub(super) fn other_object() -> Result<String> {
     let object = unpack_object()?;
     let mut file = OpenOptions::new().append(true).open(&object)?;
     file.write_all(b"another release")?;
