@@ -3,10 +3,11 @@
 
 mod doorbell;
 mod fill;
+mod folders;
 mod locks;
 mod refusal;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::mem::{self, offset_of};
 use std::path::{Path, PathBuf};
@@ -14,10 +15,11 @@ use std::path::{Path, PathBuf};
 use aya::maps::ring_buf::RingBufItem;
 use aya::maps::{Map, MapData, MapError, PerCpuArray, RingBuf};
 use dns_trace_event::{
-    ABI_VERSION, KIND_OWNER, MAP_CONTROL, MAP_EVENTS, MAP_STATS, OwnerRecord, RINGS_DIR, Stats,
+    ABI_VERSION, KIND_OWNER, MAP_CONTROL, MAP_EVENTS, MAP_STATS, OwnerRecord, Stats,
 };
 use doorbell::Doorbell;
 use fill::Positions;
+pub use folders::{Folder, Identity, folders};
 pub use refusal::Remedy;
 use rustix::fs::FlockOperation;
 use thiserror::Error;
@@ -207,18 +209,30 @@ pub struct Ring {
     pub events: RingBuf<MapData>,
     /// The kernel's id of their map.
     pub id: u32,
+    /// Its folder.
+    pub folder: Identity,
     doorbell: Doorbell,
     positions: Positions,
     epoch: u32,
     /// Whether owners have been announced through this ring.
     pub announces: bool,
+    /// Whether nothing has come through it yet.
+    pub is_untouched: bool,
     stats: PerCpuArray<MapData, StatsValue>,
-    /// Holds the lock for as long as the ring is open.
-    _folder: File,
+    /// Holds the lock on the folder for as long as the ring is open.
+    _lock: File,
 }
 
 impl Ring {
-    fn open(folder: &Path) -> Result<Self, OpenError> {
+    /// Opens the ring in a folder, which nobody else may read then.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing stays open then.
+    pub fn open(folder: &Folder) -> Result<Self, OpenError> {
+        let Folder {
+            path: folder,
+            identity,
+        } = folder;
         let lock = File::open(folder).map_err(|error| OpenError::io(folder, error))?;
         lock_folder(folder, &lock)?;
         let (path, control) = pin(folder, MAP_CONTROL)?;
@@ -247,12 +261,14 @@ impl Ring {
         Ok(Self {
             events,
             id: info.id(),
+            folder: *identity,
             epoch: doorbell.raise_epoch(),
             doorbell,
             positions,
             announces: false,
+            is_untouched: true,
             stats,
-            _folder: lock,
+            _lock: lock,
         })
     }
 
@@ -271,6 +287,7 @@ impl Ring {
     #[inline]
     pub fn take(&mut self) -> Option<(RingBufItem<'_>, bool)> {
         let record = self.events.next()?;
+        self.is_untouched = false;
         self.announces |= record.get(KIND_AT) == Some(&KIND_OWNER);
         // After the record has been taken: the program raises the epoch before it commits a packet.
         let epoch = self.doorbell.epoch();
@@ -296,31 +313,7 @@ impl Ring {
 /// # Errors
 /// [`OpenError`]; nothing stays open then.
 pub fn open(root: &Path, instance: &str) -> Result<Vec<Ring>, OpenError> {
-    let path = root.join(instance).join(RINGS_DIR);
-    let none = || OpenError::NoBundle {
-        instance: instance.to_owned(),
-        path: path.clone(),
-    };
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => none(),
-        _ => OpenError::io(&path, error),
-    })? {
-        let name = entry
-            .map_err(|error| OpenError::io(&path, error))?
-            .file_name();
-        if let Some(number) = name.to_str().and_then(|name| name.parse::<u32>().ok()) {
-            numbers.push(number);
-        }
-    }
-    if numbers.is_empty() {
-        return Err(none());
-    }
-    numbers.sort_unstable();
-    numbers
-        .iter()
-        .map(|number| Ring::open(&path.join(number.to_string())))
-        .collect()
+    folders(root, instance)?.iter().map(Ring::open).collect()
 }
 
 fn pin(folder: &Path, name: &str) -> Result<(PathBuf, MapData), OpenError> {
@@ -344,6 +337,8 @@ fn lock_folder(folder: &Path, lock: &File) -> Result<(), OpenError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -16,8 +16,8 @@ use crate::tcp::TcpCounts;
 /// What became of what the reader took from the rings.
 ///
 /// ```text
-/// records                   = stale + undecodable + duplicates + encrypted.packets + owners.records
-///                           + udp_messages
+/// records                   = stale + undecodable + twins + duplicates + encrypted.packets
+///                           + owners.records + tcp.segments + udp_messages
 /// udp_messages + tcp.messages
 ///                           = queries + responses + malformed   (malformed_hops of these)
 /// queries                   = answered + retransmissions + timeouts + evicted + multicast + pending
@@ -38,6 +38,10 @@ pub struct Counts {
     pub stale: u64,
     /// Records that break the contract.
     pub undecodable: u64,
+    /// Packets told through another ring already, while programs were replaced side by side.
+    pub twins: u64,
+    /// Records forgotten although such a twin could still come, which is then told, too.
+    pub twins_evicted: u64,
     /// Packets on a loopback device seen a second time, on the way in.
     pub duplicates: u64,
     /// Packets of encrypted DNS, the connections that they are of, and lookups that lead there.
@@ -385,6 +389,11 @@ impl fmt::Display for Summary {
             (
                 self.before.0.ring_full,
                 "ring full before the start, since load",
+            ),
+            (counts.twins, "packets seen by the old and the new programs"),
+            (
+                counts.twins_evicted,
+                "of which it was forgotten whether they were",
             ),
         ] {
             if count > 0 {

@@ -6,6 +6,7 @@ mod held;
 mod hops;
 mod messages;
 mod truncated;
+mod twins;
 
 use std::io;
 
@@ -23,6 +24,7 @@ use flows::Flows;
 use held::Held;
 use messages::{Messages, Output};
 use truncated::Truncated;
+use twins::Twins;
 
 /// Namespaces of which we remember that their loopback shows the way out.
 const LOOPBACKS_MAX: usize = 1024;
@@ -48,6 +50,7 @@ pub struct Options {
 /// The route of a record.
 pub struct Pipeline<'s> {
     messages: Messages<'s>,
+    twins: Twins,
     streams: Streams,
     encrypted: Encrypted,
     start_ns: u64,
@@ -74,6 +77,7 @@ impl<'s> Pipeline<'s> {
                 },
                 tap: None,
             },
+            twins: Twins::new(options.hold_ns > 0),
             streams: Streams::new(),
             encrypted: Encrypted::new(),
             start_ns: options.start_ns,
@@ -92,6 +96,7 @@ impl<'s> Pipeline<'s> {
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts {
+            twins_evicted: self.twins.evicted(),
             pending: (self.messages.matcher.len() + self.messages.flows.answered()) as u64,
             waiting: (self.messages.held.len() + self.messages.flows.waiting_len()) as u64,
             tcp: self.streams.counts(),
@@ -119,12 +124,24 @@ impl<'s> Pipeline<'s> {
         self.messages.counts.heartbeat_stops += 1;
     }
 
-    /// Goes on with the rings of a bundle that was loaded anew: sockets have to be announced again, and with
-    /// several rings responses may come before their query.
-    pub fn reloaded(&mut self, hold_ns: u64) {
+    /// Further rings have come. Where none of the others stays, sockets have to be announced again.
+    pub const fn reloaded(&mut self, all: bool) {
         self.messages.counts.reloads += 1;
-        self.messages.owners.lost();
+        if all {
+            self.messages.owners.lost();
+        }
+    }
+
+    /// There are more rings from now on, or fewer: with several ones, responses may come before their query,
+    /// and records twice. `hold_ns` is as in [`Options`].
+    pub fn rings_changed(&mut self, hold_ns: u64) {
         self.messages.held.hold_for(hold_ns);
+        self.twins.rings(hold_ns > 0);
+    }
+
+    /// The records that follow are of that ring, by any number that no other one has.
+    pub const fn reading(&mut self, ring: u32) {
+        self.twins.reading(ring);
     }
 
     /// Whether the wanted number of lookups has been shown.
@@ -161,6 +178,10 @@ impl<'s> Pipeline<'s> {
             let lag = now.saturating_sub(packet.time_ns);
             self.messages.counts.max_lag_ns = self.messages.counts.max_lag_ns.max(lag);
         }
+        if self.twins.is_twin(&packet) {
+            self.messages.counts.twins += 1;
+            return Ok(());
+        }
         if self.is_duplicate(&packet) {
             self.messages.counts.duplicates += 1;
             return Ok(());
@@ -194,6 +215,7 @@ impl<'s> Pipeline<'s> {
     /// # Errors
     /// The sink's.
     pub fn advance(&mut self, now_ns: u64) -> io::Result<()> {
+        self.twins.pass(now_ns);
         let messages = &mut self.messages;
         self.streams.expire(now_ns, &mut |message, transfer| {
             messages.message(message, transfer)

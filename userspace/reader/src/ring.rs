@@ -34,7 +34,7 @@ use crate::clock::boot_now;
 use crate::counts::Summary;
 use crate::pipeline::Pipeline;
 
-use follow::Found;
+use follow::{Change, Found};
 pub use follow::{Follow, Notice};
 
 /// Time between two looks while messages come, at first and at most.
@@ -217,10 +217,7 @@ impl Reader {
         let notice = match found {
             Found::Nothing => return Ok(()),
             Found::Said(notice) => notice,
-            Found::Rings(rings) => {
-                self.replace(rings, pipeline)?;
-                Notice::Reopened(self.rings.len())
-            }
+            Found::Rings(change) => self.change(change, pipeline)?,
         };
         if matches!(notice, Notice::Stopped(_)) {
             pipeline.heartbeat_stopped();
@@ -229,21 +226,43 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads what is left in the rings, and others from then on.
-    fn replace(&mut self, rings: Vec<Ring>, pipeline: &mut Pipeline<'_>) -> anyhow::Result<()> {
+    /// Reads the rings that have come beside those that stay, and what is left in those that have gone.
+    fn change(&mut self, change: Change, pipeline: &mut Pipeline<'_>) -> anyhow::Result<Notice> {
+        let Change { come, standing } = change;
         // One that was only handed over anew goes on, and counts on: through the new pins alone, since its
         // place is remembered beside them.
         self.rings
-            .retain(|old| rings.iter().all(|new| new.id != old.id));
-        while !self.rings.is_empty()
+            .retain(|old| come.iter().all(|new| new.id != old.id));
+        let stands = |ring: &Ring| standing.contains(&ring.folder);
+        let (any, all) = (!come.is_empty(), !self.rings.iter().any(stands));
+        if any {
+            pipeline.reloaded(all);
+        }
+        self.rings.extend(come);
+        self.listen(pipeline)?;
+        // Together with the others, in which the rest of what they hold may be told as well.
+        let is_left = |ring: &Ring| !stands(ring) && ring.fill() > 0.0;
+        while self.rings.iter().any(is_left)
             && !pipeline.is_done()
-            && self.drain(pipeline).context(OUTPUT)? == Drained::Part
+            && self.drain(pipeline).context(OUTPUT)? != Drained::Nothing
         {}
-        self.before.add(&sum_of(&self.rings)?);
-        self.epoll = waiting_for(&rings, &self.stop).context("cannot wait for the rings")?;
-        self.rings = rings;
+        let (stay, gone): (Vec<Ring>, _) = self.rings.drain(..).partition(stands);
+        self.before.add(&sum_of(&gone)?);
+        self.rings = stay;
+        self.listen(pipeline)?;
+        let number = self.rings.len();
+        Ok(match (any, all) {
+            (true, true) => Notice::Reopened(number),
+            (true, false) => Notice::Joined(number),
+            (false, _) => Notice::Left(number),
+        })
+    }
+
+    /// Waits for the rings that there are now.
+    fn listen(&mut self, pipeline: &mut Pipeline<'_>) -> anyhow::Result<()> {
+        self.epoll = waiting_for(&self.rings, &self.stop).context("cannot wait for the rings")?;
         self.ring(READER_AWAKE);
-        pipeline.reloaded(self.hold_ns());
+        pipeline.rings_changed(self.hold_ns());
         Ok(())
     }
 
@@ -330,6 +349,10 @@ impl Reader {
         if several {
             self.rings.sort_by_key(|ring| !ring.announces);
         }
+        if !several || self.rings.iter().all(|r| r.announces || r.is_untouched) {
+            // Each has what is announced of its own packets, in order.
+            pipeline.owners().read_until(u64::MAX);
+        }
         let mut announced = true;
         for ring in &mut self.rings {
             if several && announced && !ring.announces {
@@ -337,6 +360,7 @@ impl Reader {
                 pipeline.owners().read_until(now);
                 announced = false;
             }
+            pipeline.reading(ring.id);
             let mut left = BATCH;
             while left > 0 && !pipeline.is_done() {
                 let Some((record, lost)) = ring.take() else {

@@ -252,6 +252,7 @@ fn reader(summary: &Summary) -> Vec<Counter> {
                 ("stale", counts.stale),
                 ("undecodable", counts.undecodable),
                 ("duplicate", counts.duplicates),
+                ("twin", counts.twins),
             ],
         ),
         by(

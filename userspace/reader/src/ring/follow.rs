@@ -1,16 +1,13 @@
 //! Keeps to an instance: every two seconds it looks whether programs still see packets, and whether other
-//! rings stand in the place of those that are open, since the bundle was loaded anew.
+//! rings stand beside those that are open or in their place, since the bundle was upgraded or loaded anew.
 
 use std::fmt;
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use dns_trace_event::{RINGS_DIR, Stats};
+use dns_trace_event::Stats;
 
-use crate::bundle::{self, OpenError, Ring};
+use crate::bundle::{Folder, Identity, OpenError, Ring, folders};
 use crate::heartbeat::{Heartbeat, Trouble};
 
 /// Time between two looks.
@@ -32,13 +29,20 @@ pub enum Notice {
     Unreadable(OpenError),
     /// So many rings of a bundle that was loaded anew are open.
     Reopened(usize),
+    /// Further rings have come, of new programs beside the old ones: so many are open.
+    Joined(usize),
+    /// Those of the old programs have gone: so many are open.
+    Left(usize),
 }
 
 impl Notice {
     /// Whether nothing is known that keeps packets from the reader from now on.
     #[must_use]
     pub const fn is_good(&self) -> bool {
-        matches!(self, Self::Beats | Self::Reopened(_))
+        matches!(
+            self,
+            Self::Beats | Self::Reopened(_) | Self::Joined(_) | Self::Left(_)
+        )
     }
 }
 
@@ -57,6 +61,8 @@ impl fmt::Display for Notice {
             Self::Reopened(rings) => {
                 write!(f, "the instance was loaded anew: reading {rings} ring(s)")
             }
+            Self::Joined(rings) => write!(f, "new programs have come: reading {rings} ring(s)"),
+            Self::Left(rings) => write!(f, "the old programs have gone: reading {rings} ring(s)"),
         }
     }
 }
@@ -67,8 +73,16 @@ pub(super) enum Found {
     Nothing,
     /// Something to be said.
     Said(Notice),
-    /// Rings to be read instead of the others.
-    Rings(Vec<Ring>),
+    /// Other rings stand there.
+    Rings(Change),
+}
+
+/// Other rings than before.
+pub(super) struct Change {
+    /// Those that have come, open.
+    pub(super) come: Vec<Ring>,
+    /// The folders of all that stand there now.
+    pub(super) standing: Vec<Identity>,
 }
 
 /// An instance that is followed.
@@ -77,8 +91,8 @@ pub struct Follow {
     root: PathBuf,
     instance: String,
     heartbeat: Heartbeat,
-    /// Device and inode number of the folder whose rings are open.
-    open: Option<(u64, u64)>,
+    /// The folders whose rings are open.
+    open: Vec<Identity>,
     next: Instant,
     unloaded: bool,
     failures: u32,
@@ -92,12 +106,12 @@ impl Follow {
             root: root.to_owned(),
             instance: instance.to_owned(),
             heartbeat: Heartbeat::new(root, instance),
-            open: None,
+            open: Vec::new(),
             next: Instant::now(),
             unloaded: false,
             failures: 0,
         };
-        follow.open = follow.folder().ok().flatten();
+        follow.open = identities(&follow.folders().unwrap_or_default());
         follow
     }
 
@@ -112,22 +126,14 @@ impl Follow {
         stats: impl FnOnce() -> anyhow::Result<Stats>,
     ) -> anyhow::Result<Found> {
         self.next = Instant::now() + INTERVAL;
-        let Ok(folder) = self.folder() else {
+        let folders = match self.folders() {
+            Ok(folders) => folders,
+            Err(OpenError::NoBundle { .. }) => return Ok(self.gone()),
             // Not to be looked at for want of permission, say: nothing is known, and the open rings go on.
-            return Ok(Found::Nothing);
+            Err(_) => return Ok(Found::Nothing),
         };
-        if folder.is_none() {
-            self.failures = 0;
-            self.heartbeat.reset();
-            let said = std::mem::replace(&mut self.unloaded, true);
-            return Ok(if said {
-                Found::Nothing
-            } else {
-                Found::Said(Notice::Unloaded)
-            });
-        }
-        if folder != self.open {
-            return Ok(self.reopen(folder));
+        if identities(&folders) != self.open {
+            return Ok(self.reopen(&folders));
         }
         self.unloaded = false;
         let change = self.heartbeat.look(|| stats().map(|stats| stats.packets))?;
@@ -138,14 +144,25 @@ impl Follow {
         })
     }
 
-    fn reopen(&mut self, folder: Option<(u64, u64)>) -> Found {
+    fn gone(&mut self) -> Found {
+        self.failures = 0;
         self.heartbeat.reset();
-        match bundle::open(&self.root, &self.instance) {
-            Ok(rings) => {
-                self.open = folder;
+        if std::mem::replace(&mut self.unloaded, true) {
+            return Found::Nothing;
+        }
+        Found::Said(Notice::Unloaded)
+    }
+
+    fn reopen(&mut self, folders: &[Folder]) -> Found {
+        self.heartbeat.reset();
+        let is_new = |folder: &&Folder| !self.open.contains(&folder.identity);
+        match folders.iter().filter(is_new).map(Ring::open).collect() {
+            Ok(come) => {
+                self.open = identities(folders);
                 self.unloaded = false;
                 self.failures = 0;
-                Found::Rings(rings)
+                let standing = self.open.clone();
+                Found::Rings(Change { come, standing })
             }
             Err(error) => {
                 self.failures += 1;
@@ -158,13 +175,11 @@ impl Follow {
         }
     }
 
-    /// The folder of the rings, `None` if there is none. bpffs never gives an inode number twice.
-    fn folder(&self) -> io::Result<Option<(u64, u64)>> {
-        let folder = self.root.join(&self.instance).join(RINGS_DIR);
-        match fs::metadata(folder) {
-            Ok(found) => Ok(Some((found.dev(), found.ino()))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    fn folders(&self) -> Result<Vec<Folder>, OpenError> {
+        folders(&self.root, &self.instance)
     }
+}
+
+fn identities(folders: &[Folder]) -> Vec<Identity> {
+    folders.iter().map(|folder| folder.identity).collect()
 }

@@ -92,7 +92,7 @@ pub(crate) fn run_bytes(options: Options, records: &[Vec<u8>], now_ns: u64) -> (
 
 /// The sums that the documentation of [`Counts`] promises.
 pub(crate) fn add_up(c: &Counts) {
-    let left_out = c.stale + c.undecodable + c.duplicates + c.encrypted.packets;
+    let left_out = c.stale + c.undecodable + c.twins + c.duplicates + c.encrypted.packets;
     let taken = left_out + c.owners.records + c.tcp.segments + c.udp_messages;
     assert_eq!(c.records, taken, "{c:?}");
     let messages = c.udp_messages + c.tcp.messages;
