@@ -21,7 +21,7 @@ use crate::systemd;
 
 /// File in which a scenario that fails leaves its message.
 pub const MESSAGE: &str = "/run/failure";
-/// File in which a scenario leaves figures that are worth printing, a line each.
+/// File in which a scenario leaves what is worth printing, a report each.
 const NOTES: &str = "/run/notes";
 
 /// Leaves a line that is printed below the scenario's result.
@@ -29,9 +29,22 @@ const NOTES: &str = "/run/notes";
 /// # Errors
 /// If it cannot be written.
 pub fn note(line: &str) -> Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(NOTES)?;
-    writeln!(file, "{line}")?;
-    Ok(())
+    let line = line.to_owned();
+    leave(&Report::Said { line })
+}
+
+/// Leaves something about this kernel, for the table of kernels.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn figure(name: &str, value: &str) -> Result<()> {
+    let (name, value) = (name.to_owned(), value.to_owned());
+    leave(&Report::Figure { name, value })
+}
+
+fn leave(report: &Report) -> Result<()> {
+    let file = OpenOptions::new().create(true).append(true).open(NOTES)?;
+    report.write(file).context("cannot leave a note")
 }
 
 /// File systems that are mounted once: source and type, target.
@@ -97,8 +110,8 @@ fn boot_and_run() -> Result<()> {
         match result {
             Ok(notes) => {
                 Report::Passed { name, seconds }.write(&mut port)?;
-                for line in notes.lines().map(str::to_owned) {
-                    Report::Said { line }.write(&mut port)?;
+                for line in notes.lines() {
+                    writeln!(port, "{line}")?;
                 }
             }
             Err(error) => {
@@ -274,7 +287,10 @@ fn unmount_all() -> Result<()> {
         .lines()
         .filter_map(|l| l.split(' ').nth(1))
     {
-        if mount.starts_with("/run/") || mount.starts_with("/tmp/") {
+        if ["/run/", "/tmp/", "/sys/kernel/btf"]
+            .iter()
+            .any(|place| mount.starts_with(place))
+        {
             let _ = unmount(mount, UnmountFlags::DETACH);
         }
     }

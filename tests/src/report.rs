@@ -30,10 +30,17 @@ pub enum Report {
         /// What was expected and what came.
         message: String,
     },
-    /// A line that the demo prints, or a figure of the scenario that passed last.
+    /// A line that the demo prints, or that the scenario which passed last leaves.
     Said {
         /// The line.
         line: String,
+    },
+    /// Something about this kernel that the scenario which passed last has found out.
+    Figure {
+        /// What.
+        name: String,
+        /// How much, or yes or no.
+        value: String,
     },
     /// Nothing follows.
     Done,

@@ -96,7 +96,7 @@ fn in_guest(binaries: &Path) -> Result<bool> {
         Report::Said { line } => println!("{line}"),
         Report::Passed { .. } => passed = true,
         Report::Failed { message, .. } => eprintln!("error: {message}"),
-        Report::Done => {}
+        Report::Figure { .. } | Report::Done => {}
     })?;
     if let Outcome::Broken(why) = outcome {
         eprintln!("error: {why}; console: {}", boot.console.display());

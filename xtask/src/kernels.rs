@@ -1,4 +1,7 @@
 //! Kernels to boot: a table, and fetching what it names into the cache.
+//!
+//! The table has no hashes: apt verifies Debian's signature of each suite's index, and each package by the
+//! hash that the index has of it. A second list of hashes would only keep security updates out.
 
 use std::cmp::Ordering;
 use std::fs;

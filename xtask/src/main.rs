@@ -13,6 +13,7 @@ mod fuzz;
 mod guest;
 mod kernels;
 mod lint;
+mod matrix;
 mod paths;
 mod setup;
 mod systemd;

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
             failed = true;
             println!("test {KERNEL}::{name} ... FAILED\n    {message}");
         }
-        Report::Booted { .. } | Report::Said { .. } | Report::Done => {}
+        Report::Booted { .. } | Report::Said { .. } | Report::Figure { .. } | Report::Done => {}
     })?;
     let _ = fs::remove_file(&initramfs);
     if let Outcome::Broken(why) = outcome {

@@ -11,6 +11,7 @@ use dns_trace_tests::scenario;
 
 use crate::guest::{Base, Boot, Outcome};
 use crate::kernels::{self, Kernel};
+use crate::matrix::{self, Column};
 use crate::{build, paths, setup};
 
 /// Arguments of `cargo xtask vm`.
@@ -119,16 +120,23 @@ pub(crate) fn scenarios(binaries: &Path, choice: Choice<'_>) -> Result<Tally> {
     extra.push(build::foreign_programs()?);
     let base = Base::build(binaries, &extra)?;
     let mut tally = Tally::default();
+    let mut columns = Vec::new();
     for kernel in kernels {
-        let one = boot(kernel, &base, choice)?;
+        let (one, figures) = boot(kernel, &base, choice)?;
         tally.passed += one.passed;
         tally.failed += one.failed;
+        let kernel = kernel.name;
+        columns.push(Column { kernel, figures });
     }
+    println!("\n{}", matrix::table(&columns));
     Ok(tally)
 }
 
-/// Boots one kernel and prints a line for each of its scenarios.
-fn boot(kernel: &Kernel, base: &Base, choice: Choice<'_>) -> Result<Tally> {
+/// Names and values.
+type Figures = Vec<(String, String)>;
+
+/// Boots one kernel, prints a line for each of its scenarios, and returns what they found out.
+fn boot(kernel: &Kernel, base: &Base, choice: Choice<'_>) -> Result<(Tally, Figures)> {
     let fetched = kernel.fetch()?;
     let folder = paths::target().join("vm").join(kernel.name);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -152,6 +160,7 @@ fn boot(kernel: &Kernel, base: &Base, choice: Choice<'_>) -> Result<Tally> {
         console,
         tally: Tally::default(),
         seen: HashSet::new(),
+        figures: Vec::new(),
     };
     let outcome = boot.run(|report| results.take(report))?;
     if let Outcome::Broken(why) = outcome {
@@ -167,7 +176,7 @@ fn boot(kernel: &Kernel, base: &Base, choice: Choice<'_>) -> Result<Tally> {
         let _ = fs::remove_file(&results.console);
     }
     let _ = fs::remove_file(&initramfs);
-    Ok(results.tally)
+    Ok((results.tally, results.figures(selected.len())))
 }
 
 /// What the scenarios of one kernel came to.
@@ -176,12 +185,29 @@ struct Results {
     console: PathBuf,
     tally: Tally,
     seen: HashSet<String>,
+    figures: Figures,
 }
 
 impl Results {
+    /// What the scenarios found out, and how many of the selected ones there are for this kernel.
+    fn figures(self, selected: usize) -> Figures {
+        let Tally { passed, failed } = self.tally;
+        let others = selected - self.seen.len().min(selected);
+        let counts = [
+            ("scenarios passed", passed.to_string()),
+            ("scenarios failed", failed.to_string()),
+            ("scenarios for later kernels", others.to_string()),
+        ];
+        let counts = counts.map(|(name, count)| (name.to_owned(), count));
+        self.figures.into_iter().chain(counts).collect()
+    }
+
     fn take(&mut self, report: Report) {
         match report {
-            Report::Booted { release } => println!("\nbooted {release}"),
+            Report::Booted { release } => {
+                println!("\nbooted {release}");
+                self.figures.push(("release".into(), release));
+            }
             Report::Passed { name, seconds } => {
                 self.print(&name, Ok(()), seconds);
                 self.seen.insert(name);
@@ -195,6 +221,10 @@ impl Results {
                 self.seen.insert(name);
             }
             Report::Said { line } => println!("    {line}"),
+            Report::Figure { name, value } => {
+                println!("    {name}: {value}");
+                self.figures.push((name, value));
+            }
             Report::Done => {}
         }
     }

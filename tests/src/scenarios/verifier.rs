@@ -5,7 +5,7 @@ use aya::programs::{Program, ProgramError, ProgramInfo};
 use aya::{Btf, EbpfLoader};
 use dns_trace_event::{CAPTURE_PROGRAMS, OWNER_PROGRAMS};
 
-use crate::init::note;
+use crate::init::figure;
 use crate::lab::ctl::unpack_object;
 use crate::lab::kernel;
 
@@ -22,16 +22,14 @@ pub(crate) fn work() -> Result<()> {
         .load(&object)
         .context("cannot load the object")?;
     let mut dearest = 0;
-    let owners = OWNER_PROGRAMS.map(|(name, function)| (name, Some(function)));
-    let captures = CAPTURE_PROGRAMS.map(|name| (name, None));
-    for (name, function) in captures.into_iter().chain(owners) {
+    for (name, function) in programs() {
         let program = ebpf
             .program_mut(name)
             .with_context(|| format!("{name} is not in the object"))?;
         let info = load(program, function).with_context(|| format!("cannot load {name}"))?;
         match info.verified_instruction_count() {
             Some(count) => {
-                note(&format!("{name}: {count} verified instructions"))?;
+                figure(name, &count.to_string())?;
                 dearest = dearest.max(count);
             }
             None => ensure!(
@@ -47,8 +45,15 @@ pub(crate) fn work() -> Result<()> {
     Ok(())
 }
 
+/// Every program, with the kernel function at whose entry it runs, if at one.
+pub(super) fn programs() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    let owners = OWNER_PROGRAMS.map(|(name, function)| (name, Some(function)));
+    let captures = CAPTURE_PROGRAMS.map(|name| (name, None));
+    captures.into_iter().chain(owners)
+}
+
 /// Loads a program; one at the entry of a kernel function needs that function's name.
-fn load(program: &mut Program, function: Option<&str>) -> Result<ProgramInfo> {
+pub(super) fn load(program: &mut Program, function: Option<&str>) -> Result<ProgramInfo> {
     let loaded: Result<(), ProgramError> = match program {
         Program::SchedClassifier(program) => program.load(),
         Program::Xdp(program) => program.load(),
