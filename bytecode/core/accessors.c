@@ -128,6 +128,11 @@ ACCESSOR void core_task_comm(const struct task_struct *task, struct comm *name)
 	bpf_probe_read_kernel(name, sizeof(*name), __builtin_preserve_access_index(&task->comm));
 }
 
+ACCESSOR u32 core_task_comm_exists(void)
+{
+	return EXISTS(((struct task_struct *)0)->comm);
+}
+
 // A bit field: its place within its bytes is relocated too.
 ACCESSOR u32 core_skb_at_ingress(const struct sk_buff *skb)
 {

@@ -57,6 +57,8 @@ const fn since(version: Version, below: Below, scenario: Scenario) -> Scenario {
 
 /// TCX, commit e420bed02507.
 const TCX: Version = (6, 6);
+/// A tracepoint program that stays attached without a process, commit b89fbfbb854c.
+const TRACEPOINT: Version = (5, 15);
 /// A reader without privilege, commit c8644cd0efe7.
 const READING: Version = (5, 19);
 
@@ -74,6 +76,17 @@ pub const ALL: &[Scenario] = &[
     scenario("loaders_damaged", 60, scenarios::loaders::damaged),
     scenario("packet_forms", 60, scenarios::packets::forms),
     scenario("verifier_work", 60, scenarios::verifier::work),
+    scenario("btf_relocations", 120, scenarios::types::relocations),
+    since(
+        TRACEPOINT,
+        Below::Refusal(scenarios::local::tracepoint_is_refused),
+        scenario("btf_field_moved", 60, scenarios::types::moved),
+    ),
+    since(
+        TRACEPOINT,
+        Below::SeenIn("btf_field_moved"),
+        scenario("btf_field_missing", 60, scenarios::types::missing),
+    ),
     since(
         TCX,
         Below::Refusal(scenarios::local::tcx_is_refused),
@@ -104,11 +117,7 @@ pub const ALL: &[Scenario] = &[
         Below::SeenIn("local_tc"),
         scenario("no_link_layer", 90, scenarios::no_link_layer::lookups),
     ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("doctor_verdicts", 60, scenarios::doctor::verdicts),
-    ),
+    scenario("doctor_verdicts", 240, scenarios::doctor::verdicts),
     since(
         READING,
         Below::SeenIn("local_tc"),

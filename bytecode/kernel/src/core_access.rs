@@ -1,6 +1,7 @@
 //! Fields of kernel structures: the Rust face of `core/accessors.c`. A field that the running kernel
 //! does not have is `None`; the verifier removes the branch that does not apply.
 
+use aya_ebpf::helpers::generated::bpf_get_current_comm;
 use core::{ffi::c_void, mem::MaybeUninit};
 
 macro_rules! accessors {
@@ -58,19 +59,24 @@ accessors! {
 
 unsafe extern "C" {
     fn core_task_comm(task: *const c_void, name: *mut MaybeUninit<[u64; 2]>);
+    fn core_task_comm_exists() -> u32;
 }
 
 /// Name of the process that a thread (`struct task_struct`) belongs to: that of its first thread, since
-/// others may have names of their own.
+/// others may have names of their own. Where the kernel does not tell that, the name of the running thread.
 #[inline(always)]
 pub fn process_name(task: *const c_void) -> [u64; 2] {
     // Zeroed by hand it would be a call of memset(), which not every loader links.
     let mut name = MaybeUninit::uninit();
     let leader = task_leader(task).unwrap_or(task);
-    // SAFETY: the accessor checks the address of the task; `name` is ours, and the kernel's helper fills
-    // it in any case, with zeros if it cannot read.
+    // SAFETY: the accessor is reached only where the field exists, and checks the address of the task;
+    // `name` is ours, and either of the kernel's helpers fills it in any case, with zeros if it cannot read.
     unsafe {
-        core_task_comm(leader, &raw mut name);
+        if core_task_comm_exists() == 0 {
+            bpf_get_current_comm((&raw mut name).cast(), size_of::<[u64; 2]>() as u32);
+        } else {
+            core_task_comm(leader, &raw mut name);
+        }
         name.assume_init()
     }
 }

@@ -109,6 +109,8 @@ pub fn tracepoint(context: &TracePointContext, hook: u8, direction: u8) {
         return;
     };
     let Some((source, start)) = linear(skb, hook) else {
+        // Nobody knows whether it was DNS.
+        stats.unparsable += 1;
         return;
     };
     let Some(transport) = parse::transport(&source, start, stats) else {
@@ -222,7 +224,8 @@ fn xdp_start(source: &Xdp) -> Option<Start> {
     })
 }
 
-/// The linear part of a packet at a tracepoint, and where it starts. `net_dev_queue` sees the packet
+/// The linear part of a packet at a tracepoint, and where it starts; `None` if the kernel lacks a field on
+/// the way to it, or if its fields contradict each other. `net_dev_queue` sees the packet
 /// from its link-layer header on, with `network_header` set; `netif_receive_skb` sees it from its
 /// network header on, which is not yet recorded.
 #[inline(always)]

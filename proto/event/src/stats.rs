@@ -54,7 +54,8 @@ stats! {
     truncated,
     /// IP fragments after the first. They carry no port, so nobody knows whether they are DNS.
     later_fragments,
-    /// IP packets whose chain of headers could not be followed to a transport header.
+    /// IP packets whose chain of headers could not be followed to a transport header, and packets at a
+    /// tracepoint whose beginning this kernel does not tell.
     unparsable,
     /// TCP segments on a DNS port without payload and without SYN, FIN or RST: acknowledgements,
     /// which carry no message and are not reported.

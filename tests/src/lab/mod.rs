@@ -1,5 +1,6 @@
 //! What scenarios are made of: namespaces, daemons, clients, and ways to run our programs.
 
+pub mod btf;
 pub mod chains;
 pub mod ctl;
 pub mod daemon;
@@ -15,7 +16,9 @@ pub mod net;
 pub mod packet;
 pub mod reader;
 pub mod registry;
+pub mod relocation;
 pub mod replay;
+pub mod ring;
 pub mod sh;
 pub mod share;
 pub mod terminal;

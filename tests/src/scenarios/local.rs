@@ -49,7 +49,17 @@ pub(crate) fn tcx_is_refused() -> Result<()> {
     nothing_left()
 }
 
-/// Below 5.19 the kernel refuses bpf() to everybody else: the reader says so.
+/// Below 5.15 a tracepoint program goes with the process that attached it: the load says so and leaves
+/// nothing.
+pub(crate) fn tracepoint_is_refused() -> Result<()> {
+    net::create()?;
+    load_hook("tracepoint", &["--local"])?
+        .exits(7)?
+        .refuses(&["tracepoint", "5.15"])?;
+    nothing_left()
+}
+
+/// Below 5.19 the kernel refuses bpf() to everybody else: the reader says so, and that root may read.
 pub(crate) fn reading_is_refused() -> Result<()> {
     net::create()?;
     load_hook("tc", &["--local"])?.ok()?;
@@ -60,6 +70,7 @@ pub(crate) fn reading_is_refused() -> Result<()> {
         "a refused reader printed {}",
         refused.stdout
     );
+    sh::sh(&["dns-trace", "watch", "--duration", "1s"])?;
     ctl(&["unload"])?.ok()?;
     nothing_left()
 }

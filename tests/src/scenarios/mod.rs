@@ -30,5 +30,6 @@ pub(crate) mod soak;
 pub(crate) mod standstill;
 pub(crate) mod tcp;
 pub(crate) mod top;
+pub(crate) mod types;
 pub(crate) mod upgrade;
 pub(crate) mod verifier;

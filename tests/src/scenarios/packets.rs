@@ -2,13 +2,11 @@
 //! in the counters afterwards is compared exactly.
 
 use anyhow::{Context, Result, bail, ensure};
-use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use dns_trace_event::{
-    FLAG_FRAGMENT, FLAG_TRUNCATED, MAP_EVENTS, MAP_STATS, PAYLOAD_CLASSES, PAYLOAD_MAX,
-    PROG_TC_INGRESS, PROG_TCX, PROG_XDP, PacketHeader, Stats, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST,
-    TCP_SYN,
+    FLAG_FRAGMENT, FLAG_TRUNCATED, PAYLOAD_CLASSES, PAYLOAD_MAX, PROG_TC_INGRESS, PROG_TCX,
+    PROG_XDP, PacketHeader, Stats, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN,
 };
 use zerocopy::FromBytes as _;
 
@@ -17,6 +15,7 @@ use crate::lab::packet::{
     AUTHENTICATION, DESTINATION, FRAGMENT, HOP_BY_HOP, IPV4, IPV6, QINQ, ROUTING, TCP, UDP, VLAN,
     ethernet, extension, fragment, ipv4, ipv4_with, ipv6, pattern, tag, tcp, udp, udp_lying,
 };
+use crate::lab::ring::Ring;
 
 const CLIENT: u16 = 40000;
 const DNS: u16 = 53;
@@ -290,17 +289,8 @@ pub(crate) fn forms() -> Result<()> {
 struct Bench {
     ebpf: Ebpf,
     program: &'static str,
-    ring: RingBuf<MapData>,
-    stats: PerCpuArray<MapData, Counters>,
+    ring: Ring,
 }
-
-/// The counters as aya reads them.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-struct Counters(Stats);
-
-// SAFETY: `Stats` is `repr(C)` of `u64` only: any bytes are a value, and it has no padding.
-unsafe impl aya::Pod for Counters {}
 
 impl Bench {
     fn load(object: &[u8], program: &'static str) -> Result<Self> {
@@ -316,22 +306,12 @@ impl Bench {
             _ => bail!("{program} is of another type"),
         }
         .with_context(|| format!("cannot load {program}"))?;
-        let ring = RingBuf::try_from(ebpf.take_map(MAP_EVENTS).context("no ring")?)?;
-        let stats = PerCpuArray::try_from(ebpf.take_map(MAP_STATS).context("no counters")?)?;
+        let ring = Ring::of(&mut ebpf)?;
         Ok(Self {
             ebpf,
             program,
             ring,
-            stats,
         })
-    }
-
-    fn stats(&self) -> Result<Stats> {
-        let mut sum = Stats::default();
-        for cpu in self.stats.get(&0, 0)?.iter() {
-            sum.add(&cpu.0);
-        }
-        Ok(sum)
     }
 
     /// Runs the program once and checks that the packet goes on, unchanged.
@@ -364,13 +344,10 @@ impl Bench {
     }
 
     fn check(&mut self, case: &Case) -> Result<()> {
-        let before = self.stats()?;
+        let before = self.ring.stats()?;
         self.run(&case.packet)?;
-        let after = self.stats()?;
-        let mut records = Vec::new();
-        while let Some(item) = self.ring.next() {
-            records.push(item.to_vec());
-        }
+        let after = self.ring.stats()?;
+        let records = self.ring.records();
         ensure!(
             after.packets == before.packets + 1,
             "the packet was not counted"
