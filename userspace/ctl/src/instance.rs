@@ -106,6 +106,7 @@ mod tests {
             "a/b",
             "-a",
             "_lock",
+            "_mounted",
             "a b",
             "ä",
             &"x".repeat(65),

@@ -17,8 +17,10 @@ use crate::exit::{Exit, Failure};
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
-/// What stands as the source of our mount in `/proc/self/mountinfo`, by which we know it again.
+/// What tables of mounts show as the source of ours; before Linux 5.15 they show `none` for every bpffs.
 const SOURCE: &str = "dns-trace";
+/// Folder by which we know our mount again. No instance can have this name.
+const MARK_DIR: &str = "_mounted";
 /// Folder whose `flock` serialises the runs of this tool. Only root may enter, so nobody else can
 /// hold it. No instance can have this name.
 const LOCK_DIR: &str = "_lock";
@@ -108,7 +110,8 @@ fn mount(root: &Path) -> Result<()> {
                 io::Error::from(error)
             ),
         )
-    })
+    })?;
+    layout::make_folder(&root.join(MARK_DIR))
 }
 
 /// Unmounts the bundle's bpffs if this tool mounted it and no instance is left. Gives whether it did.
@@ -118,14 +121,14 @@ pub(crate) fn release(root: &Path) -> Result<bool> {
         Ok::<_, anyhow::Error>(
             layout::names(root)?
                 .iter()
-                .any(|n| n != LOCK_DIR && !n.contains('.')),
+                .any(|n| n != LOCK_DIR && n != MARK_DIR && !n.contains('.')),
         )
     };
     if !is_bpffs(root) || is_used(root)? {
         return Ok(false);
     }
     let _ = fs::remove_dir(root.join(LOCK_DIR));
-    if !is_ours(root) {
+    if !root.join(MARK_DIR).is_dir() {
         return Ok(false);
     }
     rustix::mount::unmount(root, UnmountFlags::DETACH)
@@ -135,65 +138,9 @@ pub(crate) fn release(root: &Path) -> Result<bool> {
     Ok(true)
 }
 
-fn is_ours(root: &Path) -> bool {
-    let Ok(root) = fs::canonicalize(root) else {
-        return false;
-    };
-    fs::read_to_string("/proc/self/mountinfo").is_ok_and(|table| mounted_by_us(&table, &root))
-}
-
-/// Looks for our mount in a `mountinfo` (proc_pid_mountinfo(5)): the fifth field is the mount point,
-/// and behind the hyphen come type and source.
-fn mounted_by_us(table: &str, root: &Path) -> bool {
-    table.lines().any(|line| {
-        let Some((left, right)) = line.split_once(" - ") else {
-            return false;
-        };
-        let mut right = right.split(' ');
-        left.split(' ')
-            .nth(4)
-            .is_some_and(|point| unescape(point) == root.to_string_lossy())
-            && right.next() == Some("bpf")
-            && right.next() == Some(SOURCE)
-    })
-}
-
-/// Undoes the octal escapes of `mountinfo`, which writes a space as `\040`.
-fn unescape(text: &str) -> String {
-    [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ]
-    .iter()
-    .fold(text.to_owned(), |text, (escape, plain)| {
-        text.replace(escape, plain)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn our_mount_is_known_by_its_source() {
-        let table = "\
-28 1 0:25 / /sys/fs/bpf rw,nosuid shared:9 - bpf bpf rw,mode=700
-61 1 0:52 / /run/dns-trace rw,nosuid,nodev shared:77 - bpf dns-trace rw,mode=700
-62 1 0:53 / /run/my\\040dir rw - bpf dns-trace rw
-63 1 0:54 / /run/other rw - tmpfs dns-trace rw
-";
-        for (path, ours) in [
-            ("/run/dns-trace", true),
-            ("/sys/fs/bpf", false),
-            ("/run/my dir", true),
-            ("/run/other", false),
-            ("/run", false),
-        ] {
-            assert_eq!(mounted_by_us(table, Path::new(path)), ours, "{path}");
-        }
-    }
 
     #[test]
     fn an_ordinary_folder_is_no_bpffs() {
