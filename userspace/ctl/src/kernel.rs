@@ -2,8 +2,12 @@
 
 use std::{io, path::Path};
 
-use anyhow::Result;
-use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
+use anyhow::{Context, Result, anyhow};
+use aya::{
+    maps::{MapData, MapError},
+    programs::{ProgramError, SchedClassifier, TcAttachType},
+};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::exit::{Exit, Failure};
 
@@ -21,6 +25,27 @@ pub(crate) fn has_tcx() -> Result<bool> {
         }
         Err(error) => Err(anyhow::Error::new(error).context("cannot ask the kernel for TCX")),
     }
+}
+
+/// Whether a process without any capability may open that pin, as far as the kernel is asked (the pin's
+/// own permissions are another matter, and it need not be there): a thread gives up its capabilities and
+/// tries. Before Linux 5.19 every `bpf()` of such a thread is refused.
+pub(crate) fn lets_others_read(pin: &Path) -> Result<bool> {
+    let attempt = || {
+        let none = CapabilitySets {
+            effective: CapabilitySet::empty(),
+            permitted: CapabilitySet::empty(),
+            inheritable: CapabilitySet::empty(),
+        };
+        rustix::thread::set_capabilities(None, none).context("cannot give up capabilities")?;
+        Ok(!matches!(
+            MapData::from_pin(pin),
+            Err(MapError::SyscallError(error))
+                if error.io_error.raw_os_error() == Some(libc::EPERM)
+        ))
+    };
+    std::thread::scope(|scope| scope.spawn(attempt).join())
+        .unwrap_or_else(|_| Err(anyhow!("the thread without capabilities panicked")))
 }
 
 /// Refuses anybody but root.

@@ -26,8 +26,6 @@ use thiserror::Error;
 
 /// Where every record says what it is.
 const KIND_AT: usize = offset_of!(OwnerRecord, kind);
-/// First kernel on which a process without CAP_BPF may open a pin (commit c8644cd0efe7).
-const UNPRIVILEGED_SINCE: (u32, u32) = (5, 19);
 
 /// Why an instance cannot be read.
 #[derive(Debug, Error)]
@@ -51,11 +49,12 @@ pub enum OpenError {
         /// What mends it.
         remedy: Remedy,
     },
-    /// bpf() is refused by an old kernel.
+    /// bpf() is refused by the kernel itself. Since Linux 5.19 (commit c8644cd0efe7) it lets everybody
+    /// open a pin.
     #[error(
-        "cannot open {}: kernel {release} lets only root use bpf(), reading without privilege \
-         needs {}.{} (update the kernel, or run as root)",
-        path.display(), UNPRIVILEGED_SINCE.0, UNPRIVILEGED_SINCE.1
+        "cannot open {}: this kernel ({release}) refuses bpf() to a process without CAP_BPF, and \
+         reading without privilege needs Linux 5.19 (update the kernel, or run as root)",
+        path.display()
     )]
     Kernel {
         /// What was to be opened.
@@ -63,10 +62,10 @@ pub enum OpenError {
         /// Release of the kernel.
         release: String,
     },
-    /// bpf() is refused although the kernel would allow it.
+    /// bpf() is refused to a process whose system calls are filtered.
     #[error(
-        "cannot open {}: bpf() is refused although the pin is yours (a seccomp profile or security \
-         module forbids it; allow the bpf system call for this process)",
+        "cannot open {}: bpf() is refused although the pin is yours (the seccomp profile of this \
+         process, as a container has one, forbids it; allow the bpf system call in it)",
         path.display()
     )]
     Refused {
@@ -153,14 +152,11 @@ impl OpenError {
         };
         match error.io_error.raw_os_error() {
             Some(libc::EACCES) => Self::permission(&path),
+            Some(libc::EPERM) if is_filtered() => Self::Refused { path },
             Some(libc::EPERM) => {
                 let uname = rustix::system::uname();
                 let release = uname.release().to_string_lossy().into_owned();
-                if older(&release, UNPRIVILEGED_SINCE) {
-                    Self::Kernel { path, release }
-                } else {
-                    Self::Refused { path }
-                }
+                Self::Kernel { path, release }
             }
             Some(code) => Self::Io {
                 path,
@@ -186,14 +182,13 @@ const fn mend_abi(found: u32) -> &'static str {
     }
 }
 
-fn older(release: &str, than: (u32, u32)) -> bool {
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < than,
-        _ => false,
-    }
+/// Whether somebody has put a filter before the system calls of this thread.
+fn is_filtered() -> bool {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let mode = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Seccomp:"));
+    mode.is_some_and(|mode| mode.trim() != "0")
 }
 
 /// [`Stats`], as aya wants map values.
@@ -340,14 +335,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-
-    #[test]
-    fn releases_compare_as_numbers() {
-        assert!(older("5.10.0-30-cloud-amd64", (5, 19)));
-        assert!(!older("5.19.0", (5, 19)));
-        assert!(!older("6.1.0-18", (5, 19)));
-        assert!(!older("unknown", (5, 19)));
-    }
 
     #[test]
     fn a_missing_instance_is_named_with_its_path() {

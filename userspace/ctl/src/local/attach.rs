@@ -95,11 +95,18 @@ pub(crate) fn attach(
         fs::remove_file(&link).with_context(|| format!("cannot remove {}", link.display()))?;
     }
     let result = ns.run(|| match spot.hook {
-        Hook::Tcx => tcx(&program, iface, spot.direction, priority).and_then(|fd| pin(fd, &link)),
-        Hook::Xdp => xdp(&program, spot.ifindex).and_then(|fd| pin(fd, &link)),
+        Hook::Tcx => {
+            let mut program = SchedClassifier::from_pin(program)?;
+            pin(tcx(&mut program, iface, spot.direction, priority)?, &link)
+        }
+        Hook::Xdp => {
+            let mut program = Xdp::from_pin(program, XdpAttachType::Interface)?;
+            pin(xdp(&mut program, spot.ifindex)?, &link)
+        }
         Hook::Tc => filter(layout, &program, iface, spot, priority),
         Hook::DevQueue | Hook::ReceiveSkb => {
-            tracepoint(&program, spot.hook).and_then(|fd| pin(fd, &link))
+            let mut program = TracePoint::from_pin(program)?;
+            pin(tracepoint(&mut program, spot.hook)?, &link)
         }
         Hook::UdpSend | Hook::Udp6Send | Hook::TcpSend => {
             function(&program).and_then(|fd| pin(fd, &link))
@@ -114,8 +121,12 @@ fn pin(link: FdLink, path: &Path) -> Result<()> {
         .with_context(|| format!("cannot pin the link {}", path.display()))
 }
 
-fn tcx(program: &Path, iface: &str, direction: Direction, priority: u16) -> Result<FdLink> {
-    let mut program = SchedClassifier::from_pin(program)?;
+pub(super) fn tcx(
+    program: &mut SchedClassifier,
+    iface: &str,
+    direction: Direction,
+    priority: u16,
+) -> Result<FdLink> {
     let order = if priority < TCX_LAST_FROM {
         LinkOrder::first()
     } else {
@@ -126,8 +137,7 @@ fn tcx(program: &Path, iface: &str, direction: Direction, priority: u16) -> Resu
     Ok(FdLink::try_from(program.take_link(id)?)?)
 }
 
-fn xdp(program: &Path, ifindex: u32) -> Result<FdLink> {
-    let mut program = Xdp::from_pin(program, XdpAttachType::Interface)?;
+pub(super) fn xdp(program: &mut Xdp, ifindex: u32) -> Result<FdLink> {
     let id = match program.attach_to_if_index(ifindex, XdpMode::default()) {
         // The driver's own mode may not do, for example with a large MTU; the generic one always does.
         Err(ProgramError::SyscallError(error))
@@ -140,9 +150,8 @@ fn xdp(program: &Path, ifindex: u32) -> Result<FdLink> {
     Ok(FdLink::try_from(program.take_link(id)?)?)
 }
 
-fn tracepoint(program: &Path, hook: Hook) -> Result<FdLink> {
+pub(super) fn tracepoint(program: &mut TracePoint, hook: Hook) -> Result<FdLink> {
     let (category, name) = hook.tracepoint().context("not a tracepoint")?;
-    let mut program = TracePoint::from_pin(program)?;
     let id = program
         .attach(category, name)
         .map_err(|error| match error {

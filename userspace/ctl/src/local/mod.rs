@@ -3,6 +3,7 @@
 mod attach;
 mod netns;
 mod object;
+mod probe;
 mod programs;
 mod replace;
 mod tc;
@@ -12,6 +13,7 @@ mod xdp;
 pub(crate) use attach::{Detached, attach, detach, is_attached, wait_gone};
 pub(crate) use netns::Netns;
 pub(crate) use object::{Object, stored_login};
+pub(crate) use probe::try_hook;
 pub(crate) use programs::{LoadedProgram, load, loaded, try_owners};
 pub(crate) use replace::{replace, undo_interrupted};
 pub(crate) use tc::{Filter, filters, has_qdisc};

@@ -2,39 +2,30 @@
 
 use std::{os::unix::fs::MetadataExt, path::Path};
 
-use aya::{
-    maps::{MapData, MapType},
-    sys::is_map_supported,
-};
+use aya::{maps::MapType, sys::is_map_supported};
 use dns_trace_bpfman::{Client, Error};
 use dns_trace_event::{MAP_CONTROL, MAP_EVENTS};
 
 use super::{Args, Check, WayChoice};
 use crate::{
     bundle::{Group, Layout, is_bpffs, reader_of},
+    hook::HookChoice,
     kernel, local,
 };
 
 /// Names to which exit codes are tied.
 pub(super) const BPFMAN: &str = "bpfman";
 pub(super) const GROUP: &str = "group";
+const TCX: &str = "TCX";
 
 /// Every check, in the order in which one stumbles over them.
 pub(super) async fn all(args: &Args, way: WayChoice) -> Vec<Check> {
     let is_root = rustix::process::geteuid().is_root();
     let layout = Layout::new(&args.bundle.root, &args.bundle.instance);
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    let mut checks = vec![
-        kernel_version(&release),
-        btf(),
-        ring_buffer(is_root),
-        tcx(is_root).optional(),
-        processes(is_root).optional(),
-        bpffs(&args.bundle.root, is_root),
-    ];
+    let mut checks = vec![release(), btf(), ring_buffer(is_root)];
+    checks.extend(hooks(is_root));
+    checks.push(processes(is_root).optional());
+    checks.push(bpffs(&args.bundle.root, is_root));
     let daemon = bpfman(&args.daemon.socket, is_root).await;
     checks.push(if way == WayChoice::Bpfman {
         daemon
@@ -42,27 +33,17 @@ pub(super) async fn all(args: &Args, way: WayChoice) -> Vec<Check> {
         daemon.optional()
     });
     checks.push(group(&args.readers.group));
-    checks.push(unprivileged(&layout, &release, is_root));
+    checks.push(unprivileged(&layout));
     checks.push(pins(&layout, is_root).optional());
     checks.push(second_reader(&layout).optional());
     checks
 }
 
-/// Major and minor of a kernel release such as `6.1.0-31-amd64`.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
-fn kernel_version(release: &str) -> Check {
-    match version(release) {
-        Some(version) if version < (5, 8) => Check::missing(
-            "kernel",
-            format!("Linux {release} has no ring buffer"),
-            "boot Linux 5.8 or later, better 6.6",
-        ),
-        _ => Check::ok("kernel", format!("Linux {release}")),
-    }
+/// Which kernel it is. What it can do is asked below and does not follow from that.
+fn release() -> Check {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    Check::ok("kernel", format!("Linux {release}"))
 }
 
 fn btf() -> Check {
@@ -96,23 +77,57 @@ fn ring_buffer(is_root: bool) -> Check {
     }
 }
 
-fn tcx(is_root: bool) -> Check {
-    const NAME: &str = "TCX";
-    if !is_root {
-        return Check::skipped(NAME, "only root may ask");
-    }
-    match kernel::has_tcx() {
-        Ok(true) => Check::ok(NAME, "the kernel has it"),
+/// Every choice of `load --hook`; what `auto` takes has to work.
+fn hooks(is_root: bool) -> [Check; 4] {
+    let has_tcx = kernel::has_tcx();
+    let auto_is_tc = !matches!(has_tcx, Ok(true));
+    let tcx = match has_tcx {
+        _ if !is_root => Check::skipped(TCX, "only root may try"),
         Ok(false) => Check::missing(
-            NAME,
+            TCX,
             "the kernel does not have it; tc is used instead",
             "for TCX boot Linux 6.6 or later",
         ),
+        Ok(true) => hook(TCX, HookChoice::Tcx, "use --hook tc"),
         Err(error) => Check::missing(
-            NAME,
+            TCX,
             crate::exit::one_line(&error),
             "allow the bpf system call",
         ),
+    };
+    let others = [
+        (
+            "tc",
+            HookChoice::Tc,
+            "load the kernel's modules sch_ingress and cls_bpf",
+        ),
+        ("XDP", HookChoice::Xdp, "use another --hook"),
+        (
+            "tracepoints",
+            HookChoice::Tracepoint,
+            "boot Linux 5.15 or later with tracefs mounted, or use another --hook",
+        ),
+    ];
+    let [tc, xdp, tracepoints] = others.map(|(name, choice, remedy)| match is_root {
+        true => hook(name, choice, remedy),
+        false => Check::skipped(name, "only root may try"),
+    });
+    let [tcx, tc] = if auto_is_tc {
+        [tcx.optional(), tc]
+    } else {
+        [tcx, tc.optional()]
+    };
+    [tcx, tc, xdp.optional(), tracepoints.optional()]
+}
+
+/// Attaches our programs where no packet passes, or for a moment.
+fn hook(name: &'static str, choice: HookChoice, remedy: &str) -> Check {
+    match local::try_hook(choice) {
+        Ok(()) => Check::ok(
+            name,
+            "the kernel takes our programs and keeps them attached",
+        ),
+        Err(error) => Check::missing(name, crate::exit::one_line(&error), remedy),
     }
 }
 
@@ -190,38 +205,21 @@ fn group(name: &str) -> Check {
     }
 }
 
-/// Before Linux 5.19 every bpf system call needed CAP_BPF, also opening a pin.
-fn unprivileged(layout: &Layout, release: &str, is_root: bool) -> Check {
+/// Whether readers, who have no capability, may open a pin.
+fn unprivileged(layout: &Layout) -> Check {
     const NAME: &str = "unprivileged reading";
     let pin = layout.rings().join("0").join(MAP_CONTROL);
-    if !is_root && std::fs::File::open(&pin).is_ok() {
-        return match MapData::from_pin(&pin) {
-            Ok(_) => Check::ok(NAME, "this user just opened a pin"),
-            Err(error) => Check::missing(
-                NAME,
-                format!(
-                    "this user may not open a pin: {}",
-                    crate::exit::one_line(&error.into())
-                ),
-                "boot Linux 5.19 or later",
-            ),
-        };
-    }
-    let setting =
-        std::fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").unwrap_or_default();
-    match version(release) {
-        Some(version) if version < (5, 19) => Check::missing(
+    match kernel::lets_others_read(&pin) {
+        Ok(true) => Check::ok(
             NAME,
-            "before Linux 5.19 opening a pin needs CAP_BPF",
-            "boot Linux 5.19 or later, or give the reader CAP_BPF",
+            "the kernel lets a process without capabilities open a pin",
         ),
-        _ => Check::ok(
+        Ok(false) => Check::missing(
             NAME,
-            format!(
-                "Linux 5.19 and later allow it, also with kernel.unprivileged_bpf_disabled={}",
-                setting.trim()
-            ),
+            "the kernel refuses bpf() to a process without capabilities, also opening a pin",
+            "boot Linux 5.19 or later; in a container, allow bpf() in its seccomp profile",
         ),
+        Err(error) => Check::missing(NAME, crate::exit::one_line(&error), "try as another user"),
     }
 }
 
@@ -259,33 +257,5 @@ fn second_reader(layout: &Layout) -> Check {
             format!("process {pid} reads already, and a ring has one reader"),
             "end that process, or load another instance",
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::commands::doctor::State;
-
-    #[test]
-    fn versions_are_read_from_releases() {
-        for (release, want) in [
-            ("6.1.0-31-amd64", Some((6, 1))),
-            ("5.10", Some((5, 10))),
-            ("6.18.44-fc-v782", Some((6, 18))),
-            ("", None),
-            ("x", None),
-        ] {
-            assert_eq!(version(release), want, "{release}");
-        }
-    }
-
-    #[test]
-    fn old_kernels_are_named() {
-        assert_eq!(kernel_version("5.7.19").state, State::Missing);
-        assert_eq!(kernel_version("5.8.0").state, State::Ok);
-        let layout = Layout::new(Path::new("/no/such"), &"default".parse().unwrap());
-        assert_eq!(unprivileged(&layout, "5.18.0", true).state, State::Missing);
-        assert_eq!(unprivileged(&layout, "5.19.0", true).state, State::Ok);
     }
 }
