@@ -57,6 +57,8 @@ const fn since(version: Version, below: Below, scenario: Scenario) -> Scenario {
 
 /// TCX, commit e420bed02507.
 const TCX: Version = (6, 6);
+/// A program at the entry of a function that may ask for a socket's cookie, commit c5dbb89fc2ac.
+pub(crate) const OWNERS: Version = (5, 12);
 /// A tracepoint program that stays attached without a process, commit b89fbfbb854c.
 const TRACEPOINT: Version = (5, 15);
 /// A reader without privilege, commit c8644cd0efe7.
@@ -71,8 +73,16 @@ pub const ALL: &[Scenario] = &[
         60,
         scenarios::parts::registry_and_bpfman,
     ),
-    scenario("loaders_libbpf", 60, scenarios::loaders::libbpf),
-    scenario("loaders_cilium", 60, scenarios::loaders::cilium),
+    since(
+        OWNERS,
+        Below::SeenIn("owners_clients"),
+        scenario("loaders_libbpf", 60, scenarios::loaders::libbpf),
+    ),
+    since(
+        OWNERS,
+        Below::SeenIn("owners_clients"),
+        scenario("loaders_cilium", 60, scenarios::loaders::cilium),
+    ),
     scenario("loaders_damaged", 60, scenarios::loaders::damaged),
     scenario("packet_forms", 60, scenarios::packets::forms),
     scenario("verifier_work", 60, scenarios::verifier::work),

@@ -14,7 +14,6 @@ use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use super::verifier;
 use crate::lab::btf::Types;
 use crate::lab::ctl::{ctl, load_hook, nothing_left};
-use crate::lab::kernel;
 use crate::lab::names::{NameServers, ask};
 use crate::lab::net::{self, CLIENT_DEVICE, SERVER_DEVICE};
 use crate::lab::relocation::{self, fields};
@@ -23,8 +22,6 @@ use crate::lab::sh::sh;
 
 /// No index of a device in a guest.
 const MTU: u32 = 1411;
-/// fentry programs may ask for a socket's cookie, commit c5dbb89fc2ac.
-const OWNERS: (u32, u32) = (5, 12);
 /// Where loaders look for the kernel's types.
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
@@ -44,10 +41,7 @@ pub(crate) fn relocations() -> Result<()> {
 fn load_all(types: &Types) -> Result<()> {
     let btf = Btf::parse(types.bytes(), Endianness::default())?;
     let mut ebpf = EbpfLoader::new().btf(Some(&btf)).load(OBJECT_NATIVE)?;
-    for (name, function) in verifier::programs() {
-        if function.is_some() && kernel::version()? < OWNERS {
-            continue;
-        }
+    for (name, function) in verifier::programs()? {
         let program = ebpf.program_mut(name).context("it is not in the object")?;
         verifier::load(program, function).with_context(|| format!("cannot load {name}"))?;
     }

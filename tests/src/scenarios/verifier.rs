@@ -8,6 +8,7 @@ use dns_trace_event::{CAPTURE_PROGRAMS, OWNER_PROGRAMS};
 use crate::init::figure;
 use crate::lab::ctl::unpack_object;
 use crate::lab::kernel;
+use crate::scenario::OWNERS;
 
 /// Instructions that the verifier may follow, for any program on any kernel; its own limit is a
 /// million. A change that multiplies the ways through a program is seen here and not by a user.
@@ -22,7 +23,7 @@ pub(crate) fn work() -> Result<()> {
         .load(&object)
         .context("cannot load the object")?;
     let mut dearest = 0;
-    for (name, function) in programs() {
+    for (name, function) in programs()? {
         let program = ebpf
             .program_mut(name)
             .with_context(|| format!("{name} is not in the object"))?;
@@ -45,11 +46,13 @@ pub(crate) fn work() -> Result<()> {
     Ok(())
 }
 
-/// Every program, with the kernel function at whose entry it runs, if at one.
-pub(super) fn programs() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+/// Every program that this kernel takes, with the kernel function at whose entry it runs, if at one.
+pub(super) fn programs() -> Result<impl Iterator<Item = (&'static str, Option<&'static str>)>> {
+    let takes_owners = kernel::version()? >= OWNERS;
     let owners = OWNER_PROGRAMS.map(|(name, function)| (name, Some(function)));
     let captures = CAPTURE_PROGRAMS.map(|name| (name, None));
-    captures.into_iter().chain(owners)
+    let owners = owners.into_iter().filter(move |_| takes_owners);
+    Ok(captures.into_iter().chain(owners))
 }
 
 /// Loads a program; one at the entry of a kernel function needs that function's name.
