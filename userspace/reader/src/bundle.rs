@@ -7,7 +7,7 @@ mod folders;
 mod locks;
 mod refusal;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::mem::{self, offset_of};
 use std::path::{Path, PathBuf};
@@ -332,7 +332,6 @@ fn lock_folder(folder: &Path, lock: &File) -> Result<(), OpenError> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
 
     use super::*;
 
