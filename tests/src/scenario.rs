@@ -382,6 +382,21 @@ pub const ALL: &[Scenario] = &[
         Below::SeenIn("local_tc"),
         scenario("soak", 180, scenarios::soak::soak),
     ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("follow_locally", 150, scenarios::follow::locally),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("follow_xdp", 150, scenarios::follow::xdp),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("follow_bpfman", 150, scenarios::follow::bpfman),
+    ),
     scenario("full_disk_image", 90, scenarios::full_disk::image),
     since(
         READING,

@@ -58,6 +58,8 @@ pub struct Heartbeat {
     links: [PathBuf; 2],
     devices: Devices,
     last: Vec<(Side, u64)>,
+    /// Devices that were gone at the last look.
+    gone: Vec<u32>,
     judge: Judge,
 }
 
@@ -70,6 +72,7 @@ impl Heartbeat {
             links: [LOCAL_DIR, BPFMAN_DIR].map(|way| folder.join(way).join(LINKS_DIR)),
             devices: Devices::new(),
             last: Vec::new(),
+            gone: Vec::new(),
             judge: Judge::default(),
         }
     }
@@ -77,6 +80,7 @@ impl Heartbeat {
     /// Begins anew: with other programs, or none.
     pub fn reset(&mut self) {
         self.last.clear();
+        self.gone.clear();
         self.judge = Judge::default();
     }
 
@@ -96,16 +100,18 @@ impl Heartbeat {
         let (sides, gone) = self.sides();
         let moved = moved(&self.last, &sides);
         self.last = sides;
+        let stays_gone = stays_gone(&self.gone, &gone);
+        self.gone = gone;
         let counted = if self.last.is_empty() {
             None
         } else {
             Some(counted()?)
         };
-        Ok(self.judge.look(gone, moved, counted))
+        Ok(self.judge.look(stays_gone, moved, counted))
     }
 
-    /// The packets of each side, and a device that is gone.
-    fn sides(&mut self) -> (Vec<(Side, u64)>, Option<u32>) {
+    /// The packets of each side, and the devices that are gone.
+    fn sides(&mut self) -> (Vec<(Side, u64)>, Vec<u32>) {
         let mut attached = Vec::new();
         for folder in &self.links {
             // Not there where the other way was taken, or the bundle was loaded by hand.
@@ -113,18 +119,24 @@ impl Heartbeat {
         }
         let table = self.devices.read();
         let mut sides = Vec::with_capacity(attached.len());
-        let mut gone = None;
+        let mut gone = Vec::new();
         for side in attached {
             match table.packets(side.ifindex) {
                 Ok(Some((received, sent))) => {
                     sides.push((side, if side.ingress { received } else { sent }));
                 }
-                Ok(None) => gone = Some(side.ifindex),
+                Ok(None) => gone.push(side.ifindex),
                 Err(()) => {}
             }
         }
         (sides, gone)
     }
+}
+
+/// A device that was gone at the last look and is now. Whoever follows devices (`dns-tracectl load
+/// --follow`) takes the links of one that goes away soon after it, and that is no trouble.
+fn stays_gone(before: &[u32], now: &[u32]) -> Option<u32> {
+    now.iter().copied().find(|ifindex| before.contains(ifindex))
 }
 
 /// Packets that were added on sides that are in both lists.
@@ -231,7 +243,15 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_gone_is_trouble_at_once() {
+    fn a_device_that_goes_with_its_links_is_no_trouble() {
+        assert_eq!(stays_gone(&[], &[7]), None);
+        assert_eq!(stays_gone(&[7], &[]), None);
+        assert_eq!(stays_gone(&[7], &[8]), None, "one after the other");
+        assert_eq!(stays_gone(&[7, 8], &[8, 9]), Some(8));
+    }
+
+    #[test]
+    fn a_device_that_stays_gone_is_trouble() {
         let mut judge = Judge::default();
         let gone = Trouble::Gone { ifindex: 7 };
         assert_eq!(judge.look(Some(7), 0, Some(10)), Some(Some(gone)));

@@ -2,19 +2,31 @@
 //! device of another namespace stays without a name.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Names kept; a host with more devices forgets all and asks again.
 const CACHE_MAX: usize = 4096;
+/// Seconds after which a name is asked for anew: devices come, go and change their names.
+const FRESH_S: i64 = 1;
 
 /// Looks up and remembers names.
 #[derive(Debug)]
 pub struct Interfaces {
     socket: Option<OwnedFd>,
     own_netns: Option<u64>,
-    names: HashMap<u32, Option<Box<str>>>,
+    names: HashMap<u32, Known>,
+}
+
+/// The last name of a device.
+#[derive(Debug)]
+struct Known {
+    name: Option<Box<str>>,
+    /// When it was asked for.
+    asked_s: i64,
 }
 
 impl Interfaces {
@@ -34,9 +46,11 @@ impl Interfaces {
     /// Knows the names given and asks nobody, for tests.
     #[must_use]
     pub fn fixed(names: &[(u32, &str)]) -> Self {
-        let names = names
-            .iter()
-            .map(|(index, name)| (*index, Some((*name).into())));
+        let known = |name: &str| Known {
+            name: Some(name.into()),
+            asked_s: i64::MAX,
+        };
+        let names = names.iter().map(|(index, name)| (*index, known(name)));
         Self {
             socket: None,
             own_netns: None,
@@ -44,7 +58,8 @@ impl Interfaces {
         }
     }
 
-    /// Name of a device seen in the namespace of that cookie; 0 is taken for the reader's own.
+    /// Name of a device seen in the namespace of that cookie; 0 is taken for the reader's own. A device that
+    /// is gone keeps the name that it had, since what was seen at it may be told later.
     pub fn name(&mut self, netns_cookie: u64, ifindex: u32) -> Option<&str> {
         if netns_cookie != 0 && self.own_netns != Some(netns_cookie) {
             return None;
@@ -52,16 +67,34 @@ impl Interfaces {
         if self.names.len() >= CACHE_MAX {
             self.names.clear();
         }
+        // The coarse clock is a load from memory; it goes on with every tick of the kernel.
+        let now_s = clock_gettime(ClockId::MonotonicCoarse).tv_sec;
         let socket = self.socket.as_ref();
-        let name = self.names.entry(ifindex).or_insert_with(|| {
-            let name = rustix::net::netdevice::index_to_name(socket?, ifindex).ok()?;
-            // The kernel forbids '/' and white space in names, nothing else.
-            name.chars()
-                .all(|c| c.is_ascii_graphic())
-                .then(|| name.into())
-        });
-        name.as_deref()
+        let known = match self.names.entry(ifindex) {
+            Entry::Occupied(entry) => {
+                let known = entry.into_mut();
+                if now_s > known.asked_s.saturating_add(FRESH_S) {
+                    known.asked_s = now_s;
+                    known.name = ask(socket, ifindex).or_else(|| known.name.take());
+                }
+                known
+            }
+            Entry::Vacant(entry) => entry.insert(Known {
+                name: ask(socket, ifindex),
+                asked_s: now_s,
+            }),
+        };
+        known.name.as_deref()
     }
+}
+
+/// The name that the device has now.
+fn ask(socket: Option<&OwnedFd>, ifindex: u32) -> Option<Box<str>> {
+    let name = rustix::net::netdevice::index_to_name(socket?, ifindex).ok()?;
+    // The kernel forbids '/' and white space in names, nothing else.
+    name.chars()
+        .all(|c| c.is_ascii_graphic())
+        .then(|| name.into())
 }
 
 impl Default for Interfaces {
@@ -85,4 +118,42 @@ fn netns_cookie(socket: &OwnedFd) -> Option<u64> {
         )
     };
     (result == 0).then_some(cookie)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An index that no device has.
+    const NONE: u32 = 0x7fff_fff0;
+
+    /// As if all had been asked for long ago.
+    fn age(interfaces: &mut Interfaces) {
+        for known in interfaces.names.values_mut() {
+            known.asked_s -= 2 * FRESH_S;
+        }
+    }
+
+    #[test]
+    fn a_name_is_asked_for_anew() {
+        let mut interfaces = Interfaces::new();
+        assert_eq!(interfaces.name(0, 1), Some("lo"));
+        for known in interfaces.names.values_mut() {
+            known.name = Some("old".into());
+        }
+        assert_eq!(interfaces.name(0, 1), Some("old"), "asked for each time");
+        age(&mut interfaces);
+        assert_eq!(interfaces.name(0, 1), Some("lo"));
+    }
+
+    #[test]
+    fn a_device_that_is_gone_keeps_its_name() {
+        let mut interfaces = Interfaces::new();
+        assert_eq!(interfaces.name(0, NONE), None);
+        for known in interfaces.names.values_mut() {
+            known.name = Some("veth1".into());
+        }
+        age(&mut interfaces);
+        assert_eq!(interfaces.name(0, NONE), Some("veth1"));
+    }
 }

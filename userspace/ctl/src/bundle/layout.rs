@@ -125,11 +125,16 @@ impl Layout {
         [local, links.0, bpfman, links.1]
     }
 
+    /// Folder of what is remembered about the instance. It stays root's alone.
+    pub(crate) fn facts(&self, way: Way) -> PathBuf {
+        self.private(way).join(FACTS_DIR)
+    }
+
     /// Makes the folders of an instance, for root only.
     pub(crate) fn make(&self, way: Way) -> Result<()> {
         let private = self.private(way);
         let mut folders = vec![self.dir(), private.clone(), private.join(LINKS_DIR)];
-        folders.push(private.join(FACTS_DIR));
+        folders.push(self.facts(way));
         if way == Way::Local {
             folders.push(self.programs());
         }
@@ -156,7 +161,7 @@ impl Layout {
 
     /// Remembers a fact about the instance.
     pub(crate) fn remember(&self, way: Way, name: &str, text: &str) -> Result<()> {
-        let path = self.private(way).join(FACTS_DIR).join(name);
+        let path = self.facts(way).join(name);
         std::os::unix::fs::symlink(text, &path)
             .with_context(|| format!("cannot write {}", path.display()))
     }
@@ -169,7 +174,7 @@ impl Layout {
 
     /// Forgets a fact, if it was remembered.
     pub(crate) fn forget(&self, way: Way, name: &str) -> Result<()> {
-        let path = self.private(way).join(FACTS_DIR).join(name);
+        let path = self.facts(way).join(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("cannot remove {}", path.display()))
@@ -180,7 +185,7 @@ impl Layout {
 
     /// A fact; `None` if it was never remembered.
     pub(crate) fn recall(&self, way: Way, name: &str) -> Option<String> {
-        note(&self.private(way).join(FACTS_DIR).join(name))
+        note(&self.facts(way).join(name))
     }
 
     /// The places where the instance is attached, as far as this tool did it, in order.

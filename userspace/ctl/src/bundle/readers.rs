@@ -1,11 +1,10 @@
-//! Whether somebody reads a ring: readers hold an exclusive `flock` on its folder. Looked up in
+//! Who holds an exclusive `flock` on a folder: readers do on that of their ring. Looked up in
 //! `/proc/locks`, since probing with a lock of our own could turn a reader away that starts just then.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-/// Process id of the reader of the ring in that folder; `None` if there is none. 0 or less where
-/// the reader lives in another pid namespace.
-pub(crate) fn reader_of(folder: &Path) -> Option<i32> {
+/// Process id of the holder; `None` if there is none. 0 or less where it lives in another pid namespace.
+pub(crate) fn holder_of(folder: &Path) -> Option<i32> {
     let meta = fs::metadata(folder).ok()?;
     let (major, minor) = (rustix::fs::major(meta.dev()), rustix::fs::minor(meta.dev()));
     let locks = fs::read_to_string("/proc/locks").ok()?;

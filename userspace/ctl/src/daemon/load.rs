@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
 use dns_trace_bpfman::{
-    Attach, Client, Credentials, Direction as Towards, Load, LoadProgram, Place, Program,
-    ProgramType, Source,
+    Attach, Client, Credentials, Load, LoadProgram, Program, ProgramType, Source,
 };
 use dns_trace_event::{
     ABI_VERSION, GLOBAL_NETNS_COOKIE, GLOBAL_PORTS, GLOBAL_SAMPLE, GLOBAL_SELECT, GLOBAL_SNAP_LEN,
@@ -14,7 +13,7 @@ use dns_trace_event::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    META_ABI, META_INSTANCE, described, link_at, link_note, live_links, programs_of,
+    META_ABI, META_INSTANCE, Places, described, is_named, link_at, live_links, programs_of,
     unload_programs,
 };
 use crate::{
@@ -24,8 +23,7 @@ use crate::{
         hook_notes, other_way, points, wanted,
     },
     exit::{Exit, Failure, code_of, one_line},
-    hook::{self, Direction, Hook, Point},
-    instance::Spot,
+    hook::{self, Point},
     local::{Netns, stored_login},
 };
 
@@ -41,11 +39,17 @@ pub(crate) async fn load(plan: &Plan, socket: &Path, source: &Source) -> Result<
     check_room(plan, &ns, &wanted, Way::Bpfman, socket).await?;
     let _mount = Mount::ensure(&plan.root)?;
     let layout = Layout::new(&plan.root, &plan.instance);
-    let job = Job {
+    let places = Places {
         plan,
         client: &client,
         layout: &layout,
         ns: &ns,
+    };
+    let job = Job {
+        places,
+        plan,
+        client: &client,
+        layout: &layout,
         source,
         group: &group,
         settings: plan.settings_in(&ns)?,
@@ -56,7 +60,7 @@ pub(crate) async fn load(plan: &Plan, socket: &Path, source: &Source) -> Result<
     if layout.way() == Some(Way::Bpfman) && layout.is_complete() && !there.is_empty() {
         job.check_same(&there, &points)?;
         let mut new = Vec::new();
-        return match interruptible(job.attach_missing(&there, &wanted, &mut new)).await {
+        return match interruptible(job.places.attach_missing(&there, &wanted, &mut new)).await {
             Ok(mut attached) => {
                 let (mut there, mut owners) = (there, Owners::new(plan));
                 attached.extend(job.attach_owners(&mut there, &mut owners).await?);
@@ -64,10 +68,7 @@ pub(crate) async fn load(plan: &Plan, socket: &Path, source: &Source) -> Result<
                 job.hand_over(&there, attached, true, notes)
             }
             Err(error) => {
-                for link in new {
-                    // The error above is the one to report.
-                    let _ = client.detach(link).await;
-                }
+                job.places.detach_all(&new).await;
                 Err(error)
             }
         };
@@ -121,10 +122,10 @@ async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 struct Job<'a> {
+    places: Places<'a>,
     plan: &'a Plan,
     client: &'a Client,
     layout: &'a Layout,
-    ns: &'a Netns,
     source: &'a Source,
     group: &'a Group,
     settings: Settings,
@@ -150,6 +151,7 @@ impl Job<'_> {
         self.layout
             .remember(Way::Bpfman, FACT_SETTINGS, &self.settings.fact())?;
         let mut attached = self
+            .places
             .attach_missing(&programs, wanted, &mut Vec::new())
             .await?;
         attached.extend(self.attach_owners(&mut programs, &mut owners).await?);
@@ -191,7 +193,7 @@ impl Job<'_> {
             }
             match self.client.attach(id, &Attach::Fentry).await {
                 Ok(link) => {
-                    self.note_link(&spot, link)?;
+                    self.places.note_link(&spot, link)?;
                     attached.push(spot.into());
                 }
                 Err(error) => {
@@ -204,17 +206,6 @@ impl Job<'_> {
             }
         }
         Ok(attached)
-    }
-
-    /// Writes down which link is at a spot.
-    fn note_link(&self, spot: &Spot, link: u32) -> Result<()> {
-        let path = self.layout.link(Way::Bpfman, spot);
-        if std::fs::symlink_metadata(&path).is_ok() {
-            std::fs::remove_file(&path)
-                .with_context(|| format!("cannot remove {}", path.display()))?;
-        }
-        std::os::unix::fs::symlink(link_note(link, self.plan.priority), &path)
-            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Loads the programs so that they share their maps, if this daemon can do that: 0.6.0 shares
@@ -250,60 +241,6 @@ impl Job<'_> {
                 (Load::APPLICATION.to_owned(), "dns-trace".to_owned()),
             ]),
             map_owner_id,
-        }
-    }
-
-    async fn attach_missing(
-        &self,
-        programs: &[Program],
-        wanted: &[Wanted],
-        new: &mut Vec<u32>,
-    ) -> Result<Vec<Attached>> {
-        let live = live_links(programs);
-        let mut attached = Vec::new();
-        for Wanted { iface, spot, point } in wanted {
-            if link_at(self.layout, spot).is_some_and(|link| live.contains(&link)) {
-                continue;
-            }
-            let id = programs
-                .iter()
-                .find(|p| is_named(p, point.program))
-                .map(|p| p.id)
-                .with_context(|| format!("bpfman did not load the program {}", point.program))?;
-            let link = self.client.attach(id, &self.place(iface, point)).await?;
-            new.push(link);
-            self.note_link(spot, link)?;
-            attached.push(Attached {
-                iface: iface.clone(),
-                hook: spot.hook,
-                direction: spot.direction,
-            });
-        }
-        Ok(attached)
-    }
-
-    fn place(&self, iface: &str, point: &Point) -> Attach {
-        let place = Place {
-            iface: iface.to_owned(),
-            priority: i32::from(self.plan.priority),
-            netns: self.ns.path().map(Path::to_owned),
-        };
-        let direction = match point.direction {
-            Direction::Ingress => Towards::Ingress,
-            Direction::Egress => Towards::Egress,
-        };
-        match (point.hook, point.hook.tracepoint()) {
-            (_, Some((category, name))) => Attach::Tracepoint(format!("{category}/{name}")),
-            (Hook::Xdp, _) => Attach::Xdp {
-                place,
-                proceed_on: self.plan.proceed_on.xdp.clone(),
-            },
-            (Hook::Tc, _) => Attach::Tc {
-                place,
-                direction,
-                proceed_on: self.plan.proceed_on.tc.clone(),
-            },
-            _ => Attach::Tcx { place, direction },
         }
     }
 
@@ -388,10 +325,6 @@ fn with_login(source: &Source) -> Result<Source> {
         });
     }
     Ok(source)
-}
-
-fn is_named(program: &Program, name: &str) -> bool {
-    program.managed.as_ref().is_some_and(|m| m.name == name)
 }
 
 /// Whether the daemon understood a request and refused it.

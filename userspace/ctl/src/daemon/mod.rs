@@ -2,6 +2,7 @@
 //! leads) is remembered beside the pins.
 
 mod load;
+mod places;
 
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use dns_trace_bpfman::{Client, Error, Filter, Program};
 use dns_trace_event::{CAPTURE_PROGRAMS, OWNER_PROGRAMS};
 
 pub(crate) use load::load;
+pub(crate) use places::Places;
 
 use crate::{
     bundle::{Layout, Way, note, remove_instance},
@@ -65,6 +67,10 @@ pub(crate) async fn by_hand(layout: &Layout, socket: &Path) -> Result<Vec<Loaded
     programs.retain(ours);
     programs.sort_by_key(|p| p.id);
     Ok(described(programs))
+}
+
+fn is_named(program: &Program, name: &str) -> bool {
+    program.managed.as_ref().is_some_and(|m| m.name == name)
 }
 
 fn is_ours(name: &str) -> bool {

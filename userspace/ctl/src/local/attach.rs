@@ -23,6 +23,7 @@ use aya_obj::programs::XdpAttachType;
 use super::{
     Netns,
     tc::{filters, has_clsact, remove_clsact},
+    xdp::xdp_programs,
 };
 use crate::{
     bundle::{Layout, Way, note},
@@ -74,6 +75,10 @@ pub(crate) fn is_attached(
             Ok(filters(spot.ifindex, spot.direction)?
                 .iter()
                 .any(|f| f.program == Some(program)))
+        }),
+        Hook::Xdp => ns.run(|| {
+            let programs = xdp_programs(spot.ifindex)?;
+            Ok(programs.iter().any(|(_, id)| *id == program))
         }),
         _ => Ok(true),
     }

@@ -1,6 +1,7 @@
 //! `load --local`: programs and links through aya, without a daemon, pinned in the bundle's bpffs.
 
 mod attach;
+mod interfaces;
 mod netns;
 mod object;
 mod probe;
@@ -11,6 +12,7 @@ mod trial;
 mod xdp;
 
 pub(crate) use attach::{Detached, attach, detach, is_attached, wait_gone};
+pub(crate) use interfaces::{Changes, Interfaces, News, interfaces};
 pub(crate) use netns::Netns;
 pub(crate) use object::{Object, stored_login};
 pub(crate) use probe::try_hook;

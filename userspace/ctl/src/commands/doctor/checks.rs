@@ -8,7 +8,7 @@ use dns_trace_event::{MAP_CONTROL, MAP_EVENTS};
 
 use super::{Args, Check, WayChoice};
 use crate::{
-    bundle::{Group, Layout, is_bpffs, reader_of},
+    bundle::{Group, Layout, holder_of, is_bpffs},
     hook::HookChoice,
     kernel, local,
 };
@@ -249,7 +249,7 @@ fn pins(layout: &Layout, is_root: bool) -> Check {
 fn second_reader(layout: &Layout) -> Check {
     const NAME: &str = "second reader";
     let folder = layout.rings().join("0");
-    match (folder.is_dir(), reader_of(&folder)) {
+    match (folder.is_dir(), holder_of(&folder)) {
         (false, _) => Check::skipped(NAME, "nothing to read"),
         (true, None) => Check::ok(NAME, "nobody reads: the ring is free"),
         (true, Some(pid)) => Check::missing(

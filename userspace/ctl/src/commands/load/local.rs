@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use super::{
     owners::Owners,
+    pattern::Pattern,
     plan::{LocalOrigin, Plan},
     settings::Settings,
     summary::{Attached, Summary},
@@ -18,7 +19,7 @@ use crate::{
     hook::{self, Hook, HookChoice, Point},
     instance::Spot,
     kernel,
-    local::{self, LoadedProgram, Netns, Object},
+    local::{self, Interfaces, LoadedProgram, Netns, Object},
 };
 
 /// Names of the facts that an instance remembers.
@@ -34,31 +35,63 @@ pub(crate) struct Wanted {
     pub(crate) point: Point,
 }
 
-/// Where everything of the plan shall be attached. Looks up the interfaces.
+/// Where everything of the plan shall be attached. Looks up the interfaces. Whoever follows attaches to
+/// them as it finds them, so there they are none.
 pub(crate) fn wanted(plan: &Plan, ns: &Netns, points: &[Point]) -> Result<Vec<Wanted>> {
-    let mut wanted = Vec::new();
-    let mut add = |iface: &str, ifindex, netns| {
-        for point in points {
-            let spot = Spot {
-                hook: point.hook,
-                direction: point.direction,
-                ifindex,
-                netns,
-            };
-            wanted.push(Wanted {
-                iface: iface.to_owned(),
-                spot,
-                point: *point,
-            });
-        }
-    };
     if plan.hook == HookChoice::Tracepoint {
-        add("", 0, 0);
+        return Ok(places(points, "", 0, 0));
     }
-    for iface in &plan.ifaces {
-        add(iface, ns.ifindex(iface)?, ns.inode());
+    if plan.follow {
+        return Ok(Vec::new());
     }
-    Ok(wanted)
+    let ifaces = matching(&plan.ifaces, ns)?;
+    let at = |(ifindex, iface): (&u32, &String)| places(points, iface, *ifindex, ns.inode());
+    Ok(ifaces.iter().flat_map(at).collect())
+}
+
+/// The places of an interface.
+pub(crate) fn places(points: &[Point], iface: &str, ifindex: u32, netns: u64) -> Vec<Wanted> {
+    let at = |point: &Point| Wanted {
+        iface: iface.to_owned(),
+        spot: Spot {
+            hook: point.hook,
+            direction: point.direction,
+            ifindex,
+            netns,
+        },
+        point: *point,
+    };
+    points.iter().map(at).collect()
+}
+
+/// The interfaces that are meant; one for each pattern at least.
+fn matching(patterns: &[Pattern], ns: &Netns) -> Result<Interfaces> {
+    let mut matching = Interfaces::new();
+    for pattern in patterns {
+        if !pattern.is_open() {
+            matching.insert(ns.ifindex(pattern.as_str())?, pattern.to_string());
+            continue;
+        }
+        let all = local::interfaces(ns)?;
+        let mut meant = all.clone();
+        meant.retain(|_, name| pattern.matches(name));
+        if meant.is_empty() {
+            return Err(nothing_matches(pattern, &all, ns));
+        }
+        matching.extend(meant);
+    }
+    Ok(matching)
+}
+
+fn nothing_matches(pattern: &Pattern, all: &Interfaces, ns: &Netns) -> anyhow::Error {
+    let names: Vec<&str> = all.values().map(String::as_str).collect();
+    Failure::new(
+        Exit::Missing,
+        format!(
+            "no interface in {ns} matches {pattern} (add --follow to wait for one; there are: {})",
+            names.join(", ")
+        ),
+    )
 }
 
 /// Refuses the plan where somebody else holds a hook alone, or has filled it.
@@ -175,7 +208,10 @@ pub(crate) async fn load(plan: &Plan, origin: &LocalOrigin) -> Result<Summary> {
         layout.remember(Way::Local, FACT_SETTINGS, &settings.fact())?;
         programs
     };
-    let mut attached = attach_missing(&layout, &ns, &wanted, &programs, plan.priority, &mut undo)?;
+    let new = attach_missing(&layout, &ns, &wanted, &programs, plan.priority)?;
+    undo.spots
+        .extend(new.iter().map(|(wanted, id)| (wanted.spot, *id)));
+    let mut attached: Vec<Attached> = new.iter().map(|(wanted, _)| (*wanted).into()).collect();
     attached.extend(attach_owners(
         &layout,
         &ns,
@@ -211,32 +247,38 @@ pub(crate) async fn load(plan: &Plan, origin: &LocalOrigin) -> Result<Summary> {
     })
 }
 
-fn attach_missing(
+/// Attaches to those of the places where the programs are not attached yet; gives these, with the kernel
+/// ids of their programs. Where one fails, none of them stays attached.
+pub(crate) fn attach_missing<'w>(
     layout: &Layout,
     ns: &Netns,
-    wanted: &[Wanted],
+    wanted: &'w [Wanted],
     programs: &[LoadedProgram],
     priority: u16,
-    undo: &mut Undo<'_>,
-) -> Result<Vec<Attached>> {
-    let mut attached = Vec::new();
-    for Wanted { iface, spot, point } in wanted {
+) -> Result<Vec<(&'w Wanted, u32)>> {
+    let mut new = Vec::new();
+    for place in wanted {
+        let Wanted { iface, spot, point } = place;
         let id = programs
             .iter()
             .find(|p| p.name == point.program)
             .map_or(0, |p| p.id);
-        if local::is_attached(layout, ns, iface, spot, id)? {
-            continue;
-        }
-        undo.spots.push((*spot, id));
-        local::attach(layout, ns, iface, spot, point, priority)?;
-        attached.push(Attached {
-            iface: iface.clone(),
-            hook: spot.hook,
-            direction: spot.direction,
+        let result = local::is_attached(layout, ns, iface, spot, id).and_then(|is_attached| {
+            if !is_attached {
+                new.push((place, id));
+                local::attach(layout, ns, iface, spot, point, priority)?;
+            }
+            Ok(())
         });
+        if result.is_err() {
+            for (place, id) in new.iter().rev() {
+                // The error above is the one to report; the last one may not be there at all.
+                let _ = local::detach(layout, &place.spot, Some(*id));
+            }
+            return result.map(|()| Vec::new());
+        }
     }
-    Ok(attached)
+    Ok(new)
 }
 
 /// Attaches the programs that tell owners, as far as they are loaded. One that cannot be attached is let

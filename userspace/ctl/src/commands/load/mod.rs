@@ -1,7 +1,9 @@
 //! `load`: programs into the kernel, links to interfaces, pins to the group.
 
+mod follow;
 mod local;
 mod owners;
+mod pattern;
 mod plan;
 mod settings;
 mod summary;
@@ -17,6 +19,7 @@ pub(crate) use local::{
     points, wanted,
 };
 pub(crate) use owners::{Owners, missing as owners_missing};
+pub(crate) use pattern::Pattern;
 pub(crate) use plan::{LocalOrigin, Plan};
 pub(crate) use settings::Settings;
 pub(crate) use summary::{Attached, Summary};
@@ -73,14 +76,19 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) daemon: cli::Daemon,
 
-    /// Interface to watch; may be given several times, or several with commas
+    /// Interface to watch, or a pattern with * and ? for all that match; may be given several times,
+    /// or several with commas
     #[arg(
         long,
-        value_name = "NAME",
+        value_name = "NAME|PATTERN",
         value_delimiter = ',',
         help_heading = "Where to attach"
     )]
     pub(crate) iface: Vec<String>,
+    /// Stay, and attach to every interface that appears and matches, such as --iface 'veth*', until
+    /// SIGINT or SIGTERM; the bundle stays loaded then
+    #[arg(long, help_heading = "Where to attach")]
+    pub(crate) follow: bool,
     /// Network namespace of the interfaces: a name of `ip netns`, or a path
     #[arg(long, value_name = "NAME|PATH", help_heading = "Where to attach")]
     pub(crate) netns: Option<String>,
@@ -169,11 +177,15 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
     let plan = Plan::try_from(args)?;
     crate::kernel::need_root("loading programs")?;
     crate::kernel::need_btf()?;
-    let summary = match &plan.origin {
-        plan::Origin::Local(origin) => local::load(&plan, origin).await?,
-        plan::Origin::Daemon { socket, source } => {
-            crate::daemon::load(&plan, socket, source).await?
-        }
-    };
-    Ok(Report::new(summary.to_string()))
+    if plan.follow {
+        return follow::run(&plan).await;
+    }
+    Ok(Report::new(load(&plan).await?.to_string()))
+}
+
+async fn load(plan: &Plan) -> Result<Summary> {
+    match &plan.origin {
+        plan::Origin::Local(origin) => local::load(plan, origin).await,
+        plan::Origin::Daemon { socket, source } => crate::daemon::load(plan, socket, source).await,
+    }
 }

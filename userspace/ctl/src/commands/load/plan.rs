@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use dns_trace_bpfman::{Credentials, Image, PullPolicy, Source, TcAction, XdpAction};
 use dns_trace_images::{Login, Transport};
 
-use super::{Args, Pull, Settings};
+use super::{Args, Pattern, Pull, Settings};
 use crate::{
     exit::{Exit, Failure},
     hook::HookChoice,
@@ -19,7 +19,9 @@ use crate::{
 pub(crate) struct Plan {
     pub(crate) origin: Origin,
     /// Interfaces, each once; none for host-wide hooks.
-    pub(crate) ifaces: Vec<String>,
+    pub(crate) ifaces: Vec<Pattern>,
+    /// Whether to stay, and to attach to interfaces as they appear.
+    pub(crate) follow: bool,
     pub(crate) netns: Option<String>,
     pub(crate) hook: HookChoice,
     /// Whether to tell the owners of sockets, where the kernel can.
@@ -105,22 +107,17 @@ impl TryFrom<Args> for Plan {
 
     fn try_from(args: Args) -> Result<Self> {
         let select = args.select();
-        let mut ifaces: Vec<String> = Vec::new();
-        for iface in args.iface {
-            // IFNAMSIZ of linux/if.h, without the end.
-            if iface.is_empty()
-                || iface.len() > 15
-                || iface.contains(['/', '\0'])
-                || iface.contains(char::is_whitespace)
-            {
-                return Err(usage(format!(
-                    "{} is no name of an interface",
-                    iface.escape_debug()
-                )));
-            }
+        let mut ifaces: Vec<Pattern> = Vec::new();
+        for iface in &args.iface {
+            let iface: Pattern = iface.parse().map_err(usage)?;
             if !ifaces.contains(&iface) {
                 ifaces.push(iface);
             }
+        }
+        if args.follow && !ifaces.iter().any(Pattern::is_open) {
+            return Err(usage(
+                "--follow needs a pattern to follow, such as --iface 'veth*'",
+            ));
         }
         match args.hook {
             HookChoice::Tracepoint if !ifaces.is_empty() || args.netns.is_some() => {
@@ -180,6 +177,7 @@ impl TryFrom<Args> for Plan {
         Ok(Self {
             origin,
             ifaces,
+            follow: args.follow,
             netns: args.netns,
             hook: args.hook,
             owners: !args.no_owners,
@@ -254,7 +252,8 @@ mod tests {
     fn local_takes_the_built_in_object() {
         let plan = plan("--local --iface eth0,eth1 --iface eth0").unwrap();
         assert!(matches!(plan.origin, Origin::Local(LocalOrigin::BuiltIn)));
-        assert_eq!(plan.ifaces, ["eth0", "eth1"]);
+        let ifaces: Vec<String> = plan.ifaces.iter().map(ToString::to_string).collect();
+        assert_eq!(ifaces, ["eth0", "eth1"]);
         assert_eq!(
             (plan.instance.as_str(), plan.group.as_str()),
             ("default", "dns-trace")
@@ -304,6 +303,8 @@ mod tests {
             "--local --iface eth0 --instance a.b",
             "--local --iface a/b",
             "--local --iface abcdefghijklmnop",
+            "--local --iface eth0 --follow",
+            "--local --hook tracepoint --follow",
         ] {
             assert_eq!(code(line), Exit::Usage, "{line}");
         }

@@ -4,6 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use dns_trace_event::ABI_VERSION;
 
+use super::Wanted;
 use crate::{
     bundle::{Granted, Group, Way},
     hook::{Direction, Hook},
@@ -17,6 +18,16 @@ pub(crate) struct Attached {
     pub(crate) iface: String,
     pub(crate) hook: Hook,
     pub(crate) direction: Direction,
+}
+
+impl From<&Wanted> for Attached {
+    fn from(Wanted { iface, spot, .. }: &Wanted) -> Self {
+        Self {
+            iface: iface.clone(),
+            hook: spot.hook,
+            direction: spot.direction,
+        }
+    }
 }
 
 /// What was done.

@@ -7,7 +7,7 @@ use dns_trace_event::STATS_NAMES;
 use serde::Serialize;
 
 use crate::{
-    bundle::{Group, Layout, Way, counters, granted, reader_of},
+    bundle::{Group, Layout, Way, counters, granted, holder_of},
     chain::{self, Chain, Known, Place},
     commands::load::{self, FACT_SETTINGS, FACT_SOURCE},
     daemon, hook,
@@ -151,7 +151,7 @@ pub(crate) async fn bundle(
 fn mending(instance: &Instance, attachments: &[Attachment]) -> Option<String> {
     let mut dead = attachments.iter().filter(|a| !a.alive).peekable();
     dead.peek()?;
-    // `load` attaches again what it finds missing; a link of XDP it takes for attached while it is pinned.
+    // `load` attaches again what it finds missing; a link of XDP bpfman takes for attached while it knows it.
     Some(
         if dead.any(|a| a.iface.is_none() || a.hook == hook::Hook::Xdp.name()) {
             format!(
@@ -256,7 +256,7 @@ fn side<'a>(
 fn rings(layout: &Layout, notes: &mut Vec<String>) -> Result<Vec<Ring>> {
     let mut rings = Vec::new();
     for handed in granted(layout)? {
-        let reader = reader_of(&handed.folder);
+        let reader = holder_of(&handed.folder);
         let values = handed
             .stats
             .map(counters)
