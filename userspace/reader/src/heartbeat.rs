@@ -57,6 +57,9 @@ struct Side {
 pub struct Heartbeat {
     links: [PathBuf; 2],
     devices: Devices,
+    /// Every side at which a program was seen to be attached, also where the name has gone since: a link of
+    /// TCX or XDP that loses its pin is detached.
+    attached: Vec<Side>,
     last: Vec<(Side, u64)>,
     /// Devices that were gone at the last look.
     gone: Vec<u32>,
@@ -71,6 +74,7 @@ impl Heartbeat {
         Self {
             links: [LOCAL_DIR, BPFMAN_DIR].map(|way| folder.join(way).join(LINKS_DIR)),
             devices: Devices::new(),
+            attached: Vec::new(),
             last: Vec::new(),
             gone: Vec::new(),
             judge: Judge::default(),
@@ -79,6 +83,7 @@ impl Heartbeat {
 
     /// Begins anew: with other programs, or none.
     pub fn reset(&mut self) {
+        self.attached.clear();
         self.last.clear();
         self.gone.clear();
         self.judge = Judge::default();
@@ -112,23 +117,31 @@ impl Heartbeat {
 
     /// The packets of each side, and the devices that are gone.
     fn sides(&mut self) -> (Vec<(Side, u64)>, Vec<u32>) {
-        let mut attached = Vec::new();
+        let mut pinned = Vec::new();
         for folder in &self.links {
             // Not there where the other way was taken, or the bundle was loaded by hand.
-            let _ = attached_at(folder, self.devices.netns(), &mut attached);
+            let _ = attached_at(folder, self.devices.netns(), &mut pinned);
         }
+        self.attached.extend(&pinned);
+        self.attached.sort_unstable();
+        self.attached.dedup();
         let table = self.devices.read();
-        let mut sides = Vec::with_capacity(attached.len());
+        let mut sides = Vec::with_capacity(self.attached.len());
         let mut gone = Vec::new();
-        for side in attached {
-            match table.packets(side.ifindex) {
+        self.attached
+            .retain(|&side| match table.packets(side.ifindex) {
                 Ok(Some((received, sent))) => {
                     sides.push((side, if side.ingress { received } else { sent }));
+                    true
                 }
-                Ok(None) => gone.push(side.ifindex),
-                Err(()) => {}
-            }
-        }
+                // Without its link: somebody has put it in order.
+                Ok(None) if !pinned.contains(&side) => false,
+                Ok(None) => {
+                    gone.push(side.ifindex);
+                    true
+                }
+                Err(()) => true,
+            });
         (sides, gone)
     }
 }

@@ -1,6 +1,7 @@
 //! `unload`: takes away what `load` and `grant` made, and nothing else.
 
 use anyhow::Result;
+use dns_trace_event::{PROG_TC_EGRESS, PROG_TC_INGRESS};
 
 use crate::{
     bundle::{Layout, Mount, Way, instances, remove_instance},
@@ -28,7 +29,10 @@ pub(crate) async fn run(args: Args) -> Result<Report> {
     let mount = Mount::existing(root)?;
     let way = layout.way();
     let notes = match way {
-        Some(Way::Local) => remove_local(&layout)?,
+        Some(Way::Local) => {
+            refuse_lost_filters(&layout)?;
+            remove_local(&layout)?
+        }
         Some(Way::Bpfman) => crate::daemon::unload(&layout, &args.daemon.socket).await?,
         Some(Way::Granted) => {
             remove_instance(&layout)?;
@@ -67,6 +71,22 @@ fn not_loaded(layout: &Layout) -> anyhow::Error {
             layout.instance()
         ),
     )
+}
+
+/// A tc filter stays without a pin, and only the names of the links tell where it is. `load` writes them
+/// anew.
+fn refuse_lost_filters(layout: &Layout) -> Result<()> {
+    let lost = local::unattached(layout)?;
+    let is_filter = |name: &str| name == PROG_TC_INGRESS || name == PROG_TC_EGRESS;
+    if !layout.is_complete() || !lost.iter().any(|p| is_filter(&p.name)) {
+        return Ok(());
+    }
+    let instance = layout.instance();
+    let message = format!(
+        "somebody removed what tells where the tc filters of {instance} are (run: sudo dns-tracectl load \
+         --instance {instance}, with the same options as before, and then unload)"
+    );
+    Err(Failure::new(Exit::Missing, message))
 }
 
 /// Removes an instance of `load --local`, whole or in part; gives what there is to say about it.

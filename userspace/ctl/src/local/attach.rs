@@ -192,6 +192,12 @@ fn filter(layout: &Layout, program: &Path, iface: &str, spot: &Spot, priority: u
     if !found {
         tc::qdisc_add_clsact(iface)?;
     }
+    // It is there where nothing but the symbolic link was removed.
+    let id = program.info()?.id();
+    let filters = filters(spot.ifindex, spot.direction)?;
+    if filters.iter().any(|f| f.program == Some(id)) {
+        return Ok(());
+    }
     let options = NlOptions {
         priority,
         ..NlOptions::default()

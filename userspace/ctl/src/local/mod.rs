@@ -16,7 +16,7 @@ pub(crate) use interfaces::{Changes, Interfaces, News, interfaces};
 pub(crate) use netns::Netns;
 pub(crate) use object::{Object, stored_login};
 pub(crate) use probe::try_hook;
-pub(crate) use programs::{LoadedProgram, load, loaded, try_owners};
+pub(crate) use programs::{LoadedProgram, load, loaded, try_owners, unattached};
 pub(crate) use replace::{replace, undo_interrupted};
 pub(crate) use tc::{Filter, filters, has_qdisc};
 pub(crate) use trial::try_object;

@@ -15,9 +15,10 @@ use dns_trace_event::{
 
 use super::Object;
 use crate::{
-    bundle::{Layout, RingMaps},
+    bundle::{Layout, RingMaps, Way},
     commands::Settings,
     exit::{Exit, Failure},
+    hook,
 };
 
 /// A program in the kernel.
@@ -263,6 +264,18 @@ fn verifier(object: &Object, name: &str, error: ProgramError) -> anyhow::Error {
 /// The pinned programs of an instance.
 pub(crate) fn loaded(layout: &Layout) -> Result<Vec<LoadedProgram>> {
     pinned(&layout.programs())
+}
+
+/// Those of them that stand nowhere, as far as the pins of links tell: somebody has removed these.
+pub(crate) fn unattached(layout: &Layout) -> Result<Vec<LoadedProgram>> {
+    let spots = layout.spots(Way::Local)?;
+    let mut programs = loaded(layout)?;
+    programs.retain(|p| {
+        spots
+            .iter()
+            .all(|spot| hook::program_at(spot.hook, spot.direction) != p.name)
+    });
+    Ok(programs)
 }
 
 /// The programs that are pinned in a folder.

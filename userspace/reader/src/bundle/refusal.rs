@@ -12,6 +12,8 @@ use nix::unistd::{Gid, Group};
 pub enum Remedy {
     /// Become a member of the group that may read.
     Join(String),
+    /// The group that may read has no entry here: it was removed, or this is a container.
+    Nameless(u32),
     /// The folder is root's group's, or closed to a group that this process is in already: it is the
     /// bundle that has to change hands.
     Grant,
@@ -28,7 +30,7 @@ impl Remedy {
         if gid == 0 || is_member(gid) {
             Self::Grant
         } else {
-            Self::Join(name(gid))
+            name(gid).map_or(Self::Nameless(gid), Self::Join)
         }
     }
 }
@@ -41,6 +43,11 @@ impl fmt::Display for Remedy {
                 "you are not in group {group}; run: sudo usermod -aG {group} $USER, then log in \
                  again"
             ),
+            Self::Nameless(gid) => write!(
+                f,
+                "group {gid} may read, and has no name here; run this process with that group, or hand \
+                 the bundle over to another: sudo dns-tracectl grant --help"
+            ),
             Self::Grant => f.write_str(
                 "it is not handed over to any group of yours; run: sudo dns-tracectl grant --help",
             ),
@@ -48,12 +55,10 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// The group's name, or its number if it has none.
-fn name(gid: u32) -> String {
-    match Group::from_gid(Gid::from_raw(gid)) {
-        Ok(Some(group)) => group.name,
-        Ok(None) | Err(_) => gid.to_string(),
-    }
+/// The group's name, if it has one.
+fn name(gid: u32) -> Option<String> {
+    let group = Group::from_gid(Gid::from_raw(gid)).ok()??;
+    Some(group.name)
 }
 
 fn is_member(gid: u32) -> bool {
@@ -67,9 +72,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_without_a_name_is_its_number() {
-        assert_eq!(name(0), "root");
-        assert_eq!(name(4_000_000_001), "4000000001");
+    fn a_group_without_an_entry_has_no_name() {
+        assert_eq!(name(0).as_deref(), Some("root"));
+        assert_eq!(name(4_000_000_001), None);
     }
 
     #[test]

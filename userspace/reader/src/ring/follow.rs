@@ -23,7 +23,7 @@ pub enum Notice {
     Stopped(Trouble),
     /// That is over.
     Beats,
-    /// The instance is not loaded any more.
+    /// The pins of the rings are gone: somebody has unloaded the instance, or taken its pins or its mount away.
     Unloaded,
     /// It is loaded, and cannot be read.
     Unreadable(OpenError),
@@ -54,7 +54,7 @@ impl fmt::Display for Notice {
             }
             Self::Beats => f.write_str("the heartbeat is back"),
             Self::Unloaded => f.write_str(
-                "the instance was unloaded: waiting until it is loaded again \
+                "the instance was unloaded, or its pins taken away: waiting until it is loaded again \
                  (run: sudo dns-tracectl load --help)",
             ),
             Self::Unreadable(error) => write!(f, "the instance was loaded anew: {error}"),

@@ -191,10 +191,11 @@ pub(crate) async fn load(plan: &Plan, origin: &LocalOrigin) -> Result<Summary> {
     };
     let mut undo = Undo::new(&layout, was_loaded);
     let mut owners = Owners::new(plan);
+    // Where it was loaded, somebody may have removed a folder.
+    layout.make(Way::Local)?;
     let mut programs = if was_loaded {
         local::loaded(&layout)?
     } else {
-        layout.make(Way::Local)?;
         let programs = local::load(
             &layout,
             &object,

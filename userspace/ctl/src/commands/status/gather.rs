@@ -23,6 +23,9 @@ pub(crate) struct Bundle {
     pub(crate) way: &'static str,
     /// False for what an interrupted command left behind.
     pub(crate) complete: bool,
+    /// Whether the pins of links are gone.
+    #[serde(skip)]
+    pub(crate) is_unattached: bool,
     pub(crate) source: Option<String>,
     pub(crate) settings: Option<String>,
     pub(crate) programs: Vec<LoadedProgram>,
@@ -36,9 +39,10 @@ pub(crate) struct Bundle {
 }
 
 impl Bundle {
-    /// Whether somebody else has detached a program, or taken an interface away.
+    /// Whether somebody else has detached a program, or taken an interface or pins away, or a load was
+    /// interrupted.
     pub(crate) fn is_broken(&self) -> bool {
-        self.attachments.iter().any(|a| !a.alive)
+        !self.complete || self.is_unattached || self.attachments.iter().any(|a| !a.alive)
     }
 }
 
@@ -128,6 +132,14 @@ pub(crate) async fn bundle(
         ));
     }
     notes.extend(mending(instance, &attachments));
+    let is_unattached =
+        way == Way::Local && layout.is_complete() && !local::unattached(&layout)?.is_empty();
+    if is_unattached {
+        notes.push(format!(
+            "somebody removed pins of links (run: sudo dns-tracectl load --instance {instance}, with the same \
+             options as before)"
+        ));
+    }
     notes.extend(load::owners_missing(&layout, way));
     if way == Way::Granted {
         notes.push("attached by bpfman's own command: where, see bpfman link list".to_owned());
@@ -136,13 +148,14 @@ pub(crate) async fn bundle(
         instance: instance.to_string(),
         way: way.name(),
         complete: layout.is_complete(),
+        is_unattached,
         source: layout.recall(way, FACT_SOURCE),
         settings: layout.recall(way, FACT_SETTINGS),
         programs,
         attachments,
         sides,
         rings: rings(&layout, &mut notes)?,
-        readers: readers(&layout),
+        readers: readers(&layout, &mut notes),
         notes,
     })
 }
@@ -277,10 +290,17 @@ fn rings(layout: &Layout, notes: &mut Vec<String>) -> Result<Vec<Ring>> {
     Ok(rings)
 }
 
-fn readers(layout: &Layout) -> Option<Readers> {
+fn readers(layout: &Layout, notes: &mut Vec<String>) -> Option<Readers> {
     use std::os::unix::fs::MetadataExt;
     let gid = std::fs::metadata(layout.rings()).ok()?.gid();
     let Group { name, gid, members } = Group::numbered(gid);
+    if name == gid.to_string() {
+        notes.push(format!(
+            "the group {gid} is gone from this host (run: sudo groupadd --system dns-trace, and: sudo \
+             dns-tracectl grant --instance {})",
+            layout.instance()
+        ));
+    }
     Some(Readers {
         group: name,
         gid,

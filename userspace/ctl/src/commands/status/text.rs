@@ -12,7 +12,8 @@ pub(crate) fn bundle(bundle: &Bundle) -> String {
     let mut text = format!("{}: {}, {source}\n", bundle.instance, bundle.way);
     if !bundle.complete {
         text.push_str(&format!(
-            "  interrupted; remove it with: sudo dns-tracectl unload --instance {}\n",
+            "  not whole: interrupted, or its rings removed. Load it again, or run:\n  \
+             sudo dns-tracectl unload --instance {}\n",
             bundle.instance
         ));
     }
@@ -173,6 +174,7 @@ mod tests {
             instance: "default".to_owned(),
             way: "local",
             complete: true,
+            is_unattached: false,
             source: Some("built-in".to_owned()),
             settings: Some("ports 53,5353,5355, snap length 4096".to_owned()),
             programs: vec![LoadedProgram {
