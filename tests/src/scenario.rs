@@ -397,6 +397,20 @@ pub const ALL: &[Scenario] = &[
         Below::SeenIn("local_tc"),
         scenario("follow_bpfman", 150, scenarios::follow::bpfman),
     ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario(
+            "faults_mount_and_group",
+            120,
+            scenarios::faults::mount_and_group,
+        ),
+    ),
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario("faults_pins", 120, scenarios::faults::pins),
+    ),
     scenario("full_disk_image", 90, scenarios::full_disk::image),
     since(
         READING,

@@ -20,7 +20,7 @@ use crate::lab::reader::Watch;
 use crate::lab::sh::{self, sh};
 
 /// The device that is traced, in the namespace of the reader, and the address at its other end.
-const DEVICE: &str = "up0";
+pub(super) const DEVICE: &str = "up0";
 const OTHER_END: &str = "10.60.0.2";
 const ADDRESS: &str = "127.0.0.1:19153";
 /// Within which a heartbeat that stops has to be told.
@@ -72,7 +72,7 @@ fn stops_and_mends(reader: &mut Watch, load: &[&str], sends: &AtomicBool) -> Res
 }
 
 /// A pair of devices from here to the server's namespace.
-fn uplink() -> Result<()> {
+pub(super) fn uplink() -> Result<()> {
     for line in [
         "link set lo up".to_owned(),
         "netns add server".to_owned(),
@@ -89,7 +89,7 @@ fn uplink() -> Result<()> {
 }
 
 /// Datagrams that nobody wants, ten a second while `sends` says so, until `ends` does.
-fn traffic(sends: &AtomicBool, ends: &AtomicBool) -> Result<()> {
+pub(super) fn traffic(sends: &AtomicBool, ends: &AtomicBool) -> Result<()> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     while !ends.load(Ordering::Relaxed) {
         if sends.load(Ordering::Relaxed) {
@@ -122,14 +122,14 @@ fn detach() -> Result<()> {
     Ok(())
 }
 
-fn silent(reader: &mut Watch, when: &str) -> Result<()> {
+pub(super) fn silent(reader: &mut Watch, when: &str) -> Result<()> {
     let said = reader.daemon().stderr();
     ensure!(!said.contains(STOPPED), "a false alarm {when}: {said}");
     Ok(())
 }
 
 /// Waits for words on standard error, and notes how long it took.
-fn says(reader: &mut Watch, words: &str) -> Result<()> {
+pub(super) fn says(reader: &mut Watch, words: &str) -> Result<()> {
     let started = Instant::now();
     let daemon = reader.daemon();
     sh::wait_for(words, SECONDS, || Ok(daemon.stderr().contains(words)))
@@ -142,7 +142,7 @@ fn says(reader: &mut Watch, words: &str) -> Result<()> {
 }
 
 /// What root is told.
-fn is_broken(mends: &str) -> Result<()> {
+pub(super) fn is_broken(mends: &str) -> Result<()> {
     let said = ctl(&["status"])?.exits(3)?.stdout;
     ensure!(said.contains(mends), "status lacks {mends:?}: {said}");
     Ok(())
@@ -200,7 +200,7 @@ pub(crate) fn loaded_anew() -> Result<()> {
     nothing_left()
 }
 
-fn asks(times: usize) -> Result<()> {
+pub(super) fn asks(times: usize) -> Result<()> {
     for _ in 0..times {
         ask("www.example.test", "A", "NOERROR")?;
     }

@@ -9,6 +9,7 @@ pub(crate) mod choice;
 pub(crate) mod credentials;
 pub(crate) mod doctor;
 pub(crate) mod encrypted;
+pub(crate) mod faults;
 pub(crate) mod follow;
 pub(crate) mod full_disk;
 pub(crate) mod hops;
