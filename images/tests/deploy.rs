@@ -38,7 +38,11 @@ fn the_containerfiles_labels_are_derived() {
 fn systemd_accepts_the_units() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = Vec::new();
-    for name in ["dns-trace-bundle.service", "dns-trace.service"] {
+    for name in [
+        "dns-trace-bundle.service",
+        "dns-trace-follow.service",
+        "dns-trace.service",
+    ] {
         // The programs are not installed where tests run; that they are is not what is checked.
         let text = read(&format!("deploy/systemd/{name}"))
             .replace("/usr/bin/dns-tracectl ", "/bin/true ")

@@ -117,7 +117,7 @@ fn removed(reader: &mut Watch, load: &[&str]) -> Result<()> {
     if stays {
         for way in ["ingress", "egress"] {
             let filters = sh(&["tc", "filter", "show", "dev", DEVICE, way])?;
-            let ours = filters.matches("dns_tc_").count();
+            let ours = filters.matches("direct-action").count();
             ensure!(ours == 1, "{ours} filters at {way}: {filters}");
         }
         silent(reader, "of filters that stay")?;

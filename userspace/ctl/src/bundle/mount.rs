@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -94,6 +94,9 @@ fn mount(root: &Path) -> Result<()> {
         );
         return Err(Failure::new(Exit::Runtime, message));
     }
+    // What lies under the mount is an empty folder: readers are to see by it that the mount is gone.
+    fs::set_permissions(root, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot let others look into {}", root.display()))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     rustix::mount::mount(SOURCE, root, "bpf", flags, c"mode=0700").map_err(|error| {
         let _ = fs::remove_dir(root);
