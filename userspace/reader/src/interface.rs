@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use rustix::time::{ClockId, clock_gettime};
 
 /// Names kept; a host with more devices forgets all and asks again.
 const CACHE_MAX: usize = 4096;
-/// Seconds after which a name is asked for anew: devices come, go and change their names.
-const FRESH_S: i64 = 1;
+/// Time after which a name is asked for anew: devices come, go and change their names.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Looks up and remembers names.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub struct Interfaces {
 #[derive(Debug)]
 struct Known {
     name: Option<Box<str>>,
-    /// When it was asked for.
-    asked_s: i64,
+    /// When it was asked for; `None` if it never is.
+    asked: Option<Instant>,
 }
 
 impl Interfaces {
@@ -48,7 +48,7 @@ impl Interfaces {
     pub fn fixed(names: &[(u32, &str)]) -> Self {
         let known = |name: &str| Known {
             name: Some(name.into()),
-            asked_s: i64::MAX,
+            asked: None,
         };
         let names = names.iter().map(|(index, name)| (*index, known(name)));
         Self {
@@ -67,21 +67,20 @@ impl Interfaces {
         if self.names.len() >= CACHE_MAX {
             self.names.clear();
         }
-        // The coarse clock is a load from memory; it goes on with every tick of the kernel.
-        let now_s = clock_gettime(ClockId::MonotonicCoarse).tv_sec;
+        let now = Instant::now();
         let socket = self.socket.as_ref();
         let known = match self.names.entry(ifindex) {
             Entry::Occupied(entry) => {
                 let known = entry.into_mut();
-                if now_s > known.asked_s.saturating_add(FRESH_S) {
-                    known.asked_s = now_s;
+                if known.asked.is_some_and(|asked| now > asked + FRESH) {
+                    known.asked = Some(now);
                     known.name = ask(socket, ifindex).or_else(|| known.name.take());
                 }
                 known
             }
             Entry::Vacant(entry) => entry.insert(Known {
                 name: ask(socket, ifindex),
-                asked_s: now_s,
+                asked: Some(now),
             }),
         };
         known.name.as_deref()
@@ -130,7 +129,7 @@ mod tests {
     /// As if all had been asked for long ago.
     fn age(interfaces: &mut Interfaces) {
         for known in interfaces.names.values_mut() {
-            known.asked_s -= 2 * FRESH_S;
+            known.asked = known.asked.and_then(|asked| asked.checked_sub(2 * FRESH));
         }
     }
 

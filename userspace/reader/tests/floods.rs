@@ -228,7 +228,8 @@ fn a_flood_of_responses_is_held_within_bounds() {
     add_up(&counts);
     assert_eq!((counts.responses, counts.orphans), (FLOOD, FLOOD));
     let grown = peak - at_rest();
-    assert!(grown < (4 << 20) + (1 << 20), "{grown} bytes");
+    // What is held, the table of twins, and all else.
+    assert!(grown < (4 << 20) + (5 << 18) + (1 << 20), "{grown} bytes");
 }
 
 #[test]
