@@ -64,6 +64,15 @@ const TRACEPOINT: Version = (5, 15);
 /// A reader without privilege, commit c8644cd0efe7.
 const READING: Version = (5, 19);
 
+/// A scenario with a reader without privilege; that it is refused is checked by `local_tc`.
+const fn reads(name: &'static str, seconds: u64, run: fn() -> Result<()>) -> Scenario {
+    since(
+        READING,
+        Below::SeenIn("local_tc"),
+        scenario(name, seconds, run),
+    )
+}
+
 /// Every scenario, in the order in which they run.
 pub const ALL: &[Scenario] = &[
     scenario("boot", 10, scenarios::boot::sanity),
@@ -107,128 +116,52 @@ pub const ALL: &[Scenario] = &[
         Below::Refusal(scenarios::local::reading_is_refused),
         scenario("local_tc", 90, scenarios::local::tc),
     ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("local_xdp", 90, scenarios::local::xdp),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("local_tracepoint", 90, scenarios::local::tracepoint),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("hops_routed", 90, scenarios::hops::routed),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("no_link_layer", 90, scenarios::no_link_layer::lookups),
-    ),
+    reads("local_xdp", 90, scenarios::local::xdp),
+    reads("local_tracepoint", 90, scenarios::local::tracepoint),
+    reads("hops_routed", 90, scenarios::hops::routed),
+    reads("no_link_layer", 90, scenarios::no_link_layer::lookups),
     scenario("doctor_verdicts", 240, scenarios::doctor::verdicts),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("rate_exact", 90, scenarios::rate::exact),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("left_out_by_choice", 90, scenarios::choice::leaves_out),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("top_terminal", 90, scenarios::top::terminal),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("top_stopped", 60, scenarios::top::stopped),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("tcp_lookups", 90, scenarios::tcp::lookups),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario(
-            "replay_equals_tshark",
-            240,
-            scenarios::replay::equals_tshark,
-        ),
+    reads("rate_exact", 90, scenarios::rate::exact),
+    reads("left_out_by_choice", 90, scenarios::choice::leaves_out),
+    reads("top_terminal", 90, scenarios::top::terminal),
+    reads("top_stopped", 60, scenarios::top::stopped),
+    reads("tcp_lookups", 90, scenarios::tcp::lookups),
+    reads(
+        "replay_equals_tshark",
+        240,
+        scenarios::replay::equals_tshark,
     ),
     since(
         TCX,
         Below::SeenIn("local_tcx"),
         scenario("pipeline_tcx", 120, scenarios::pipeline::tcx),
     ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("pipeline_tc", 120, scenarios::pipeline::tc),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("pipeline_xdp", 120, scenarios::pipeline::xdp),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("pipeline_tracepoint", 120, scenarios::pipeline::tracepoint),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("by_hand_tc", 120, scenarios::by_hand::tc),
-    ),
+    reads("pipeline_tc", 120, scenarios::pipeline::tc),
+    reads("pipeline_xdp", 120, scenarios::pipeline::xdp),
+    reads("pipeline_tracepoint", 120, scenarios::pipeline::tracepoint),
+    reads("by_hand_tc", 120, scenarios::by_hand::tc),
     since(
         TCX,
         Below::SeenIn("local_tcx"),
         scenario("by_hand_tcx", 120, scenarios::by_hand::tcx),
     ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("by_hand_two_rings", 120, scenarios::by_hand::two_rings),
-    ),
+    reads("by_hand_two_rings", 120, scenarios::by_hand::two_rings),
     since(
         TCX,
         Below::SeenIn("local_tcx"),
         scenario("neighbours_tcx", 150, scenarios::neighbours::tcx),
     ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("neighbours_tc", 150, scenarios::neighbours::tc),
+    reads("neighbours_tc", 150, scenarios::neighbours::tc),
+    reads("neighbours_xdp", 180, scenarios::neighbours::xdp),
+    reads(
+        "neighbours_dispatcher",
+        240,
+        scenarios::neighbours::dispatcher,
     ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("neighbours_xdp", 180, scenarios::neighbours::xdp),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario(
-            "neighbours_dispatcher",
-            240,
-            scenarios::neighbours::dispatcher,
-        ),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario(
-            "neighbours_two_instances",
-            150,
-            scenarios::neighbours::two_instances,
-        ),
+    reads(
+        "neighbours_two_instances",
+        150,
+        scenarios::neighbours::two_instances,
     ),
     scenario("neighbours_eleventh", 240, scenarios::neighbours::eleventh),
     since(
@@ -236,21 +169,9 @@ pub const ALL: &[Scenario] = &[
         Below::SeenIn("local_tcx"),
         scenario("upgrade_tcx", 180, scenarios::upgrade::tcx),
     ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("upgrade_tc", 180, scenarios::upgrade::tc),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("upgrade_xdp", 180, scenarios::upgrade::xdp),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("upgrade_failing", 180, scenarios::upgrade::failing),
-    ),
+    reads("upgrade_tc", 180, scenarios::upgrade::tc),
+    reads("upgrade_xdp", 180, scenarios::upgrade::xdp),
+    reads("upgrade_failing", 180, scenarios::upgrade::failing),
     since(
         READING,
         Below::Refusal(scenarios::owners::are_left_out),
@@ -281,21 +202,13 @@ pub const ALL: &[Scenario] = &[
         Below::SeenIn("owners_clients"),
         scenario("owners_others", 60, scenarios::askers::others),
     ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("encrypted_bootstraps", 60, scenarios::encrypted::bootstraps),
-    ),
+    reads("encrypted_bootstraps", 60, scenarios::encrypted::bootstraps),
     since(
         READING,
         Below::SeenIn("owners_clients"),
         scenario("owners_bpfman", 120, scenarios::owners::bpfman),
     ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("serve_prometheus", 150, scenarios::serve::prometheus),
-    ),
+    reads("serve_prometheus", 150, scenarios::serve::prometheus),
     since(
         READING,
         Below::SeenIn("owners_clients"),
@@ -306,11 +219,7 @@ pub const ALL: &[Scenario] = &[
         Below::SeenIn("owners_clients"),
         scenario("record_real", 60, scenarios::record::real),
     ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("refusals_reader", 60, scenarios::refusals::reader),
-    ),
+    reads("refusals_reader", 60, scenarios::refusals::reader),
     scenario("refusals_operator", 30, scenarios::refusals::operator),
     scenario("bad_input_local", 60, scenarios::bad_input::local),
     scenario("bad_input_daemon", 120, scenarios::bad_input::daemon),
@@ -357,66 +266,22 @@ pub const ALL: &[Scenario] = &[
         240,
         scenarios::interrupted::killed_with_bpfman,
     ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("heartbeat", 180, scenarios::lifecycle::heartbeat),
+    reads("heartbeat", 180, scenarios::lifecycle::heartbeat),
+    reads("loaded_anew", 120, scenarios::lifecycle::loaded_anew),
+    reads("standstill_killed", 150, scenarios::standstill::killed),
+    reads("standstill_stopped", 120, scenarios::standstill::stopped),
+    reads("soak", 180, scenarios::soak::soak),
+    reads("follow_locally", 150, scenarios::follow::locally),
+    reads("follow_xdp", 150, scenarios::follow::xdp),
+    reads("follow_bpfman", 150, scenarios::follow::bpfman),
+    reads(
+        "faults_mount_and_group",
+        120,
+        scenarios::faults::mount_and_group,
     ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("loaded_anew", 120, scenarios::lifecycle::loaded_anew),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("standstill_killed", 150, scenarios::standstill::killed),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("standstill_stopped", 120, scenarios::standstill::stopped),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("soak", 180, scenarios::soak::soak),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("follow_locally", 150, scenarios::follow::locally),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("follow_xdp", 150, scenarios::follow::xdp),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("follow_bpfman", 150, scenarios::follow::bpfman),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario(
-            "faults_mount_and_group",
-            120,
-            scenarios::faults::mount_and_group,
-        ),
-    ),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("faults_pins", 120, scenarios::faults::pins),
-    ),
+    reads("faults_pins", 120, scenarios::faults::pins),
     scenario("full_disk_image", 90, scenarios::full_disk::image),
-    since(
-        READING,
-        Below::SeenIn("local_tc"),
-        scenario("full_disk_reader", 90, scenarios::full_disk::reader),
-    ),
+    reads("full_disk_reader", 90, scenarios::full_disk::reader),
     since(
         READING,
         Below::SeenIn("local_tc"),

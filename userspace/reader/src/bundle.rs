@@ -332,7 +332,6 @@ fn lock_folder(folder: &Path, lock: &File) -> Result<(), OpenError> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     #[test]
