@@ -59,6 +59,8 @@ const fn since(version: Version, below: Below, scenario: Scenario) -> Scenario {
 const TCX: Version = (6, 6);
 /// A program at the entry of a function that may ask for a socket's cookie, commit c5dbb89fc2ac.
 pub(crate) const OWNERS: Version = (5, 12);
+/// What an extension extends, told of its link, commit 441e8c66b23e.
+const EXTENSIONS: Version = (5, 13);
 /// A tracepoint program that stays attached without a process, commit b89fbfbb854c.
 const TRACEPOINT: Version = (5, 15);
 /// A reader without privilege, commit c8644cd0efe7.
@@ -163,7 +165,11 @@ pub const ALL: &[Scenario] = &[
         150,
         scenarios::neighbours::two_instances,
     ),
-    scenario("neighbours_eleventh", 240, scenarios::neighbours::eleventh),
+    since(
+        EXTENSIONS,
+        Below::Refusal(scenarios::neighbours::eleventh_asks_the_daemon),
+        scenario("neighbours_eleventh", 240, scenarios::neighbours::eleventh),
+    ),
     since(
         TCX,
         Below::SeenIn("local_tcx"),
@@ -172,6 +178,23 @@ pub const ALL: &[Scenario] = &[
     reads("upgrade_tc", 180, scenarios::upgrade::tc),
     reads("upgrade_xdp", 180, scenarios::upgrade::xdp),
     reads("upgrade_failing", 180, scenarios::upgrade::failing),
+    reads("upgrade_bpfman_tc", 240, scenarios::upgrade_bpfman::tc),
+    reads("upgrade_bpfman_xdp", 240, scenarios::upgrade_bpfman::xdp),
+    reads(
+        "upgrade_bpfman_tracepoint",
+        240,
+        scenarios::upgrade_bpfman::tracepoint,
+    ),
+    reads(
+        "upgrade_bpfman_failing",
+        240,
+        scenarios::upgrade_bpfman::failing,
+    ),
+    reads(
+        "upgrade_bpfman_interrupted",
+        240,
+        scenarios::upgrade_bpfman::interrupted,
+    ),
     since(
         READING,
         Below::Refusal(scenarios::owners::are_left_out),

@@ -128,8 +128,17 @@ pub(crate) fn daemon_dies_loaded() -> Result<()> {
 
 /// A load through bpfman, stopped while the daemon loads, and the daemon done with that.
 fn stopped_when_loaded(image: &str) -> Result<Daemon> {
-    let load = start(&["--image", image, "--hook", "tc", "--iface", SERVER_DEVICE])?
-        .ready(60, |_| has_pin("prog_"))?;
+    // The programs that tell owners do not load on every kernel, and then the daemon takes all back.
+    let load = start(&[
+        "--image",
+        image,
+        "--hook",
+        "tc",
+        "--no-owners",
+        "--iface",
+        SERVER_DEVICE,
+    ])?
+    .ready(60, |_| has_pin("prog_"))?;
     load.signal(Signal::STOP)?;
     sh::wait_for("the daemon's load", 30, || {
         Ok(sh(&["bpfman", "list", "programs"])?.contains(PROG_TC_EGRESS))

@@ -34,4 +34,5 @@ pub(crate) mod tcp;
 pub(crate) mod top;
 pub(crate) mod types;
 pub(crate) mod upgrade;
+pub(crate) mod upgrade_bpfman;
 pub(crate) mod verifier;

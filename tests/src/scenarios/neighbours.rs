@@ -148,6 +148,15 @@ pub(crate) fn dispatcher() -> Result<()> {
 
 /// Ten programs of bpfman fill a hook: ours is refused as the eleventh, and leaves nothing.
 pub(crate) fn eleventh() -> Result<()> {
+    refused_as_eleventh(1, &["has 10 programs of bpfman", foreign::PIPE, "acme"])
+}
+
+/// A kernel that does not tell what an extension extends: the daemon refuses, and leaves nothing either.
+pub(crate) fn eleventh_asks_the_daemon() -> Result<()> {
+    refused_as_eleventh(5, &["No room", "at most ten programs"])
+}
+
+fn refused_as_eleventh(code: i32, words: &[&str]) -> Result<()> {
     net::create()?;
     let _registry = registry::start()?;
     let _bpfman = registry::bpfman()?;
@@ -156,10 +165,9 @@ pub(crate) fn eleventh() -> Result<()> {
     for _ in 0..10 {
         attach_foreign("tc", &id, &["--direction", "ingress", "--priority", "20"])?;
     }
-    let words = ["has 10 programs of bpfman", foreign::PIPE, "acme"];
     load_hook("tc", &["--image", &image])?
-        .exits(1)?
-        .refuses(&words)?;
+        .exits(code)?
+        .refuses(words)?;
     nothing_left()?;
     sh(&["bpfman", "unload", &id])?;
     load_hook("tc", &["--image", &image])?.ok()?;

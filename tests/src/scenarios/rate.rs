@@ -160,7 +160,11 @@ pub(crate) fn send_as(questions: &str, rate: &str, seconds: &str) -> Result<(u32
 }
 
 /// A dnsperf that sends.
-pub(crate) struct Sender(Child);
+pub(crate) struct Sender {
+    dnsperf: Child,
+    /// Datagrams that its namespace had sent before.
+    before: u64,
+}
 
 impl Sender {
     /// Starts it.
@@ -181,18 +185,21 @@ impl Sender {
         ];
         let mut dnsperf = net::inside("client", &line);
         let dnsperf = dnsperf.stdin(Stdio::null()).stdout(Stdio::piped());
-        Ok(Self(dnsperf.spawn()?))
+        Ok(Self {
+            before: datagrams()?,
+            dnsperf: dnsperf.spawn()?,
+        })
     }
 
     /// Its process id: `ip netns exec` becomes dnsperf.
     pub(crate) fn pid(&self) -> u32 {
-        self.0.id()
+        self.dnsperf.id()
     }
 
     /// Lets it send no more, before its time.
     pub(crate) fn stop(mut self) -> Result<Sent> {
         ensure!(
-            self.0.try_wait()?.is_none(),
+            self.dnsperf.try_wait()?.is_none(),
             "dnsperf has ended before the others"
         );
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
@@ -200,9 +207,18 @@ impl Sender {
         self.sent()
     }
 
+    /// Likewise, and waits for what is on its way; gives the number of queries. The name server gives an answer
+    /// to each. It is the client's kernel that counts: a dnsperf that is stopped misses the last ones.
+    pub(crate) fn stop_answered(self) -> Result<u64> {
+        let before = self.before;
+        self.stop()?;
+        std::thread::sleep(Duration::from_secs(1));
+        Ok(datagrams()? - before)
+    }
+
     /// Waits for its end.
     pub(crate) fn sent(self) -> Result<Sent> {
-        let output = self.0.wait_with_output()?;
+        let output = self.dnsperf.wait_with_output()?;
         ensure!(output.status.success(), "dnsperf: {}", output.status);
         let report = String::from_utf8_lossy(&output.stdout);
         sh::log(&report);
@@ -212,6 +228,17 @@ impl Sender {
             refused: refused(&report),
         })
     }
+}
+
+/// UDP datagrams over IPv4 that the client's namespace has sent: `OutDatagrams` of snmp(7).
+fn datagrams() -> Result<u64> {
+    let table = net::run("client", &["cat", "/proc/net/snmp"])?.ok()?.stdout;
+    let mut rows = table.lines().filter(|line| line.starts_with("Udp: "));
+    let mut row = || rows.next().unwrap_or_default().split(' ');
+    let (names, values) = (row(), row());
+    let value = names.zip(values).find(|(name, _)| *name == "OutDatagrams");
+    let value = value.and_then(|(_, value)| value.parse().ok());
+    value.with_context(|| format!("no OutDatagrams in {table}"))
 }
 
 /// `Response codes:       NOERROR 2 (33.33%), REFUSED 1 (16.67%)`; a code that never came is not

@@ -3,12 +3,11 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::rate::send;
+use super::rate::{Sender, send};
 use crate::init::note;
 use crate::lab::ctl::{ctl, load_hook, nothing_left, unpack_object};
 use crate::lab::foreign;
@@ -16,10 +15,10 @@ use crate::lab::names::NameServers;
 use crate::lab::net;
 use crate::lab::reader::Watch;
 
-/// Queries a second, and for how long.
+/// Queries a second, and for how many seconds at most.
 const RATE: &str = "400";
-const SECONDS: &str = "20";
-/// Upgrades meanwhile at least, there and back.
+const SECONDS: &str = "120";
+/// There and back.
 const UPGRADES: usize = 2;
 
 pub(crate) fn tcx() -> Result<()> {
@@ -40,48 +39,30 @@ fn under_load(hook: &str) -> Result<()> {
     let other = other_object()?;
     load_hook(hook, &["--local"])?.ok()?;
     let watch = Watch::start(&[])?;
-    let (sent, upgraded) = thread::scope(|scope| {
-        let sender = scope.spawn(|| send("www.example.test A\n", RATE, SECONDS));
-        let upgraded = there_and_back(&other, || !sender.is_finished());
-        (sender.join(), upgraded)
-    });
-    let upgraded = upgraded?;
-    ensure!(
-        upgraded >= UPGRADES,
-        "{upgraded} upgrades only while queries came"
-    );
-    let sent = sent.ok().context("dnsperf's thread panicked")??;
+    let sender = Sender::start("www.example.test A\n", RATE, SECONDS)?;
+    let there = ["upgrade", "--object", &other];
+    let turns = [there.as_slice(), &["upgrade"]].into_iter().cycle();
+    for words in turns.take(UPGRADES) {
+        let said = ctl(words)?.ok()?.stdout;
+        ensure!(said.contains("upgraded default"), "it said: {said}");
+    }
+    let sent = sender.stop_answered()?;
     let seen = watch.stop()?;
     seen.counts(&[
-        ("reader/queries", sent.queries),
-        ("reader/responses", sent.completed),
-        ("reader/lookups", sent.queries),
-        ("reader/answered", sent.completed),
+        ("reader/queries", sent),
+        ("reader/responses", sent),
+        ("reader/lookups", sent),
+        ("reader/answered", sent),
         ("reader/orphans", 0),
         ("reader/retransmissions", 0),
-        ("kernel/submitted", sent.queries + sent.completed),
+        ("kernel/submitted", 2 * sent),
         ("kernel/ring_full", 0),
     ])?;
     note(&format!(
-        "{} queries during {upgraded} upgrades of {hook}, all reported once",
-        sent.queries
+        "{sent} queries during {UPGRADES} upgrades of {hook}, all reported once"
     ))?;
     ctl(&["unload"])?.ok()?;
     nothing_left()
-}
-
-/// Upgrades to the other object and rolls back to the built-in one, by turns while queries come; how
-/// often before they ended.
-fn there_and_back(other: &str, come: impl Fn() -> bool) -> Result<usize> {
-    let there = ["upgrade", "--object", other];
-    let mut turns = [there.as_slice(), &["upgrade"]].into_iter().cycle();
-    let mut done = 0;
-    while let (true, Some(words)) = (come(), turns.next()) {
-        let said = ctl(words)?.ok()?.stdout;
-        ensure!(said.contains("upgraded default"), "it said: {said}");
-        done += usize::from(come());
-    }
-    Ok(done)
 }
 
 /// Objects that are damaged, foreign, or of which the registry knows nothing: the old programs stay,
@@ -146,7 +127,7 @@ pub(crate) fn failing() -> Result<()> {
 }
 
 /// Kernel id of the first of our programs, as `status` has it.
-fn program_id() -> Result<u64> {
+pub(super) fn program_id() -> Result<u64> {
     let text = ctl(&["status", "--output", "json"])?.ok()?.stdout;
     let status: Value = serde_json::from_str(&text).context("status printed no JSON")?;
     let id = status.pointer("/0/programs/0/id").and_then(Value::as_u64);

@@ -6,7 +6,7 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
@@ -27,7 +27,7 @@ pub(crate) enum Granted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Handed {
     /// Its folder.
-    pub(crate) folder: std::path::PathBuf,
+    pub(crate) folder: PathBuf,
     /// Kernel ids of the ring and of the counters; `None` where the pin is missing or not readable.
     pub(crate) ring: Option<u32>,
     /// Likewise, the counters.
@@ -50,7 +50,7 @@ pub(crate) fn grant(layout: &Layout, rings: &[RingMaps], group: &Group) -> Resul
     for leftover in [&next, &old] {
         remove(leftover)?;
     }
-    build(&next, rings, group)?;
+    build(&next, rings, 0, group)?;
     if rings_dir.is_dir() {
         rename(&rings_dir, &old)?;
     }
@@ -60,9 +60,42 @@ pub(crate) fn grant(layout: &Layout, rings: &[RingMaps], group: &Group) -> Resul
     Ok(Granted::New)
 }
 
-fn build(next: &Path, rings: &[RingMaps], group: &Group) -> Result<()> {
+/// Hands further rings over, beside those that are there and to the same group; gives their folders.
+pub(crate) fn add_rings(layout: &Layout, rings: &[RingMaps]) -> Result<Vec<PathBuf>> {
+    let (rings_dir, next) = (layout.rings(), layout.rings_next());
+    let gid =
+        owner(&rings_dir).with_context(|| format!("there is no folder {}", rings_dir.display()))?;
+    let first = numbers(layout)?.last().map_or(0, |last| last + 1);
+    remove(&next)?;
+    build(&next, rings, first, &Group::numbered(gid))?;
+    let mut folders = Vec::new();
+    for name in layout::names(&next)? {
+        let folder = rings_dir.join(&name);
+        rename(&next.join(&name), &folder)?;
+        folders.push(folder);
+    }
+    remove(&next)?;
+    Ok(folders)
+}
+
+/// Removes the rings that are handed over, but for some.
+pub(crate) fn remove_rings_but(layout: &Layout, kept: &[RingMaps]) -> Result<()> {
+    let old = layout.rings_old();
+    remove(&old)?;
+    layout::make_folder(&old)?;
+    for (number, handed) in numbers(layout)?.iter().zip(granted(layout)?) {
+        if kept.iter().any(|ring| handed.ring == Some(ring.ring)) {
+            continue;
+        }
+        // A reader that begins finds all of a ring or nothing.
+        rename(&handed.folder, &old.join(number.to_string()))?;
+    }
+    remove(&old)
+}
+
+fn build(next: &Path, rings: &[RingMaps], first: u32, group: &Group) -> Result<()> {
     layout::make_folder(next)?;
-    for (n, ring) in rings.iter().enumerate() {
+    for (n, ring) in (first..).zip(rings) {
         let folder = next.join(n.to_string());
         layout::make_folder(&folder)?;
         for (id, name) in ring.ids().into_iter().zip(RingMaps::NAMES) {
@@ -123,14 +156,19 @@ fn remove(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The rings that are handed over, in order.
-pub(crate) fn granted(layout: &Layout) -> Result<Vec<Handed>> {
-    let rings = layout.rings();
-    let mut numbers: Vec<u32> = layout::names(&rings)?
+/// Numbers of the rings that are handed over, in order.
+fn numbers(layout: &Layout) -> Result<Vec<u32>> {
+    let mut numbers: Vec<u32> = layout::names(&layout.rings())?
         .iter()
         .filter_map(|n| n.parse().ok())
         .collect();
     numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The rings that are handed over, in order.
+pub(crate) fn granted(layout: &Layout) -> Result<Vec<Handed>> {
+    let rings = layout.rings();
     let handed = |n: u32| {
         let folder = rings.join(n.to_string());
         Handed {
@@ -139,7 +177,7 @@ pub(crate) fn granted(layout: &Layout) -> Result<Vec<Handed>> {
             folder,
         }
     };
-    Ok(numbers.into_iter().map(handed).collect())
+    Ok(numbers(layout)?.into_iter().map(handed).collect())
 }
 
 /// Removes the folder of an instance with all pins in it.

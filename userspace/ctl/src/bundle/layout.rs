@@ -118,6 +118,16 @@ impl Layout {
         self.private(way).join(LINKS_DIR).join(spot.to_string())
     }
 
+    /// Folder of what shall stand for the attachments to bpfman once an upgrade is through.
+    pub(crate) fn links_next(&self) -> PathBuf {
+        self.private(Way::Bpfman).join("links_next")
+    }
+
+    /// Folder of what stands for the attachments.
+    pub(crate) fn links(&self, way: Way) -> PathBuf {
+        self.private(way).join(LINKS_DIR)
+    }
+
     /// Folders that readers may list, to know where the instance is attached.
     pub(crate) fn listed(&self) -> [PathBuf; 4] {
         let (local, bpfman) = (self.private(Way::Local), self.private(Way::Bpfman));
@@ -170,6 +180,16 @@ impl Layout {
     pub(crate) fn replace_fact(&self, way: Way, name: &str, text: &str) -> Result<()> {
         self.forget(way, name)?;
         self.remember(way, name, text)
+    }
+
+    /// The same in one step: whoever is interrupted leaves the one fact or the other.
+    pub(crate) fn turn_fact(&self, way: Way, name: &str, text: &str) -> Result<()> {
+        let next = format!("{name}_next");
+        self.forget(way, &next)?;
+        self.remember(way, &next, text)?;
+        let facts = self.private(way).join(FACTS_DIR);
+        fs::rename(facts.join(next), facts.join(name))
+            .with_context(|| format!("cannot write {}", facts.join(name).display()))
     }
 
     /// Forgets a fact, if it was remembered.
@@ -275,6 +295,7 @@ mod tests {
                 layout().programs_old(),
                 layout().rings_next(),
                 layout().rings_old(),
+                layout().links_next(),
             ] {
                 assert!(!path.to_string_lossy().contains('.'), "{}", path.display());
             }

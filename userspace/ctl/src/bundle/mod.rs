@@ -10,7 +10,7 @@ mod mount;
 mod readers;
 
 pub(crate) use claim::Claim;
-pub(crate) use grant::{Granted, grant, granted, remove_instance};
+pub(crate) use grant::{Granted, add_rings, grant, granted, remove_instance, remove_rings_but};
 pub(crate) use group::Group;
 pub(crate) use layout::{Layout, Way, instances, make_folder, names, note};
 pub(crate) use maps::{RingMaps, counters, rings_of};

@@ -1,20 +1,17 @@
 //! `load` through the daemon.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use dns_trace_bpfman::{
-    Attach, Client, Credentials, Load, LoadProgram, Program, ProgramType, Source,
-};
-use dns_trace_event::{
-    ABI_VERSION, GLOBAL_NETNS_COOKIE, GLOBAL_PORTS, GLOBAL_SAMPLE, GLOBAL_SELECT, GLOBAL_SNAP_LEN,
-    OWNER_PROGRAMS,
-};
+use dns_trace_bpfman::{Attach, Client, Program, Source};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    META_ABI, META_INSTANCE, Places, described, is_named, link_at, live_links, programs_of,
+    Places, described, is_named, live_links,
+    manner::link_at,
+    request::{Request, with_login},
     unload_programs,
+    upgrade::put_in_order,
 };
 use crate::{
     bundle::{Group, Layout, Mount, RingMaps, Way, grant, granted, remove_instance, rings_of},
@@ -24,7 +21,7 @@ use crate::{
     },
     exit::{Exit, Failure, code_of, one_line},
     hook::{self, Point},
-    local::{Netns, stored_login},
+    local::Netns,
 };
 
 /// Loads, attaches and hands over. What fails half-way is undone, also in the daemon.
@@ -55,7 +52,7 @@ pub(crate) async fn load(plan: &Plan, socket: &Path, source: &Source) -> Result<
         settings: plan.settings_in(&ns)?,
     };
 
-    let there = programs_of(&client, &plan.instance).await?;
+    let there = put_in_order(&client, &layout).await?;
     let mut notes = hook_notes(plan, &points);
     if layout.way() == Some(Way::Bpfman) && layout.is_complete() && !there.is_empty() {
         job.check_same(&there, &points)?;
@@ -111,7 +108,7 @@ async fn undo(client: &Client, layout: &Layout, error: anyhow::Error) -> anyhow:
 }
 
 /// Ends the work at SIGINT or SIGTERM, so that what was done so far can be undone.
-async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let mut int = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut term = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     tokio::select! {
@@ -163,10 +160,10 @@ impl Job<'_> {
     /// former alone.
     async fn load_with(&self, names: &[&str], owners: &mut Owners) -> Result<Vec<Program>> {
         let all = [names, &owners.programs()].concat();
-        match self.load_sharing(&all).await {
+        match self.request().load_sharing(&all).await {
             Err(error) if all.len() > names.len() && is_refusal(&error) => {
                 unload_programs(self.client, &self.plan.instance).await?;
-                let programs = self.load_sharing(names).await?;
+                let programs = self.request().load_sharing(names).await?;
                 owners.refusals().push(one_line(&error));
                 Ok(programs)
             }
@@ -208,39 +205,13 @@ impl Job<'_> {
         Ok(attached)
     }
 
-    /// Loads the programs so that they share their maps, if this daemon can do that: 0.6.0 shares
-    /// within one request; its successor with the program that `map_owner_id` names.
-    async fn load_sharing(&self, names: &[&str]) -> Result<Vec<Program>> {
-        let together = self.client.load(&self.request(names, None)).await?;
-        let rings = rings_of(together.iter().map(|p| p.map_ids.as_slice()))?;
-        let (Some(owner), true) = (together.first().map(|p| p.id), rings.len() > 1) else {
-            return Ok(together);
-        };
-        for program in together.iter().skip(1) {
-            self.client.unload(program.id).await?;
-        }
-        let rest = names.get(1..).unwrap_or_default();
-        let mut programs: Vec<Program> = together.into_iter().take(1).collect();
-        programs.extend(self.client.load(&self.request(rest, Some(owner))).await?);
-        Ok(programs)
-    }
-
-    fn request(&self, names: &[&str], map_owner_id: Option<u32>) -> Load {
-        let settings = &self.settings;
-        let program = |name: &&str| LoadProgram {
-            name: (*name).to_owned(),
-            program_type: program_type(name),
-        };
-        Load {
-            source: self.source.clone(),
-            programs: names.iter().map(program).collect(),
-            global_data: global_data(settings),
-            metadata: BTreeMap::from([
-                (META_INSTANCE.to_owned(), self.plan.instance.to_string()),
-                (META_ABI.to_owned(), ABI_VERSION.to_string()),
-                (Load::APPLICATION.to_owned(), "dns-trace".to_owned()),
-            ]),
-            map_owner_id,
+    fn request(&self) -> Request<'_> {
+        Request {
+            client: self.client,
+            instance: &self.plan.instance,
+            source: self.source,
+            settings: &self.settings,
+            generation: 0,
         }
     }
 
@@ -312,42 +283,11 @@ impl Job<'_> {
     }
 }
 
-/// The source with the login for its registry: the daemon reads no credential files.
-fn with_login(source: &Source) -> Result<Source> {
-    let mut source = source.clone();
-    if let Source::Image(image) = &mut source
-        && image.credentials.is_none()
-    {
-        let login = stored_login(&image.url)?;
-        image.credentials = login.map(|l| Credentials {
-            username: l.username,
-            password: l.password,
-        });
-    }
-    Ok(source)
-}
-
 /// Whether the daemon understood a request and refused it.
 fn is_refusal(error: &anyhow::Error) -> bool {
     use dns_trace_bpfman::Error::{Incomplete, Refused};
     let error = error.downcast_ref();
     matches!(error, Some(Refused { .. } | Incomplete { .. }))
-}
-
-/// How the daemon shall load a program of the contract.
-fn program_type(name: &str) -> ProgramType {
-    let owner = OWNER_PROGRAMS.iter().find(|(owner, _)| *owner == name);
-    if let Some((_, function)) = owner {
-        return ProgramType::Fentry((*function).to_owned());
-    }
-    match name {
-        dns_trace_event::PROG_XDP => ProgramType::Xdp,
-        dns_trace_event::PROG_TC_INGRESS | dns_trace_event::PROG_TC_EGRESS => ProgramType::Tc,
-        dns_trace_event::PROG_DEV_QUEUE | dns_trace_event::PROG_RECEIVE_SKB => {
-            ProgramType::Tracepoint
-        }
-        _ => ProgramType::Tcx,
-    }
 }
 
 /// A source in words.
@@ -356,20 +296,4 @@ pub(super) fn source_text(source: &Source) -> String {
         Source::Image(image) => image.url.clone(),
         Source::File(path) => path.display().to_string(),
     }
-}
-
-fn global_data(settings: &Settings) -> BTreeMap<String, Vec<u8>> {
-    let words = [
-        (GLOBAL_SNAP_LEN, settings.snap_len),
-        (GLOBAL_SAMPLE, settings.sample),
-        (GLOBAL_SELECT, settings.select),
-    ];
-    let words = words.map(|(name, value)| (name.to_owned(), value.to_ne_bytes().to_vec()));
-    BTreeMap::from_iter(words.into_iter().chain([
-        (GLOBAL_PORTS.to_owned(), settings.ports_bytes()),
-        (
-            GLOBAL_NETNS_COOKIE.to_owned(),
-            settings.netns_cookie.to_ne_bytes().to_vec(),
-        ),
-    ]))
 }

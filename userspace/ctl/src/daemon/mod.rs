@@ -2,7 +2,10 @@
 //! leads) is remembered beside the pins.
 
 mod load;
+mod manner;
 mod places;
+mod request;
+mod upgrade;
 
 use std::path::Path;
 
@@ -11,11 +14,13 @@ use dns_trace_bpfman::{Client, Error, Filter, Program};
 use dns_trace_event::{CAPTURE_PROGRAMS, OWNER_PROGRAMS};
 
 pub(crate) use load::load;
+pub(crate) use manner::priority_at;
 pub(crate) use places::Places;
+pub(crate) use upgrade::{Upgraded, upgrade};
 
 use crate::{
-    bundle::{Layout, Way, note, remove_instance},
-    instance::{Instance, Spot},
+    bundle::{Layout, Way, remove_instance},
+    instance::Instance,
     local::{self, LoadedProgram},
 };
 
@@ -23,8 +28,33 @@ use crate::{
 pub(crate) const META_INSTANCE: &str = "dns-trace.instance";
 /// Metadata key of our programs: the ABI.
 const META_ABI: &str = "dns-trace.abi";
+/// Metadata key of our programs: by which upgrade of the instance they came; none at load.
+const META_GENERATION: &str = "dns-trace.generation";
+/// Name of the fact: the generation of the programs that are the instance's. Others are what an
+/// interrupted upgrade left behind.
+const FACT_GENERATION: &str = "generation";
 
-/// The programs that the daemon loaded for an instance.
+/// Which generation of the instance's programs is in charge.
+fn generation(layout: &Layout) -> u32 {
+    let fact = layout.recall(Way::Bpfman, FACT_GENERATION);
+    fact.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Of which generation a program is.
+fn generation_of(program: &Program) -> u32 {
+    let metadata = program.managed.as_ref().map(|m| &m.metadata);
+    let text = metadata.and_then(|metadata| metadata.get(META_GENERATION));
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Whether an upgrade of the instance was interrupted.
+pub(crate) async fn has_leftovers(layout: &Layout, socket: &Path) -> Result<bool> {
+    let programs = programs_of(&Client::new(socket), layout.instance()).await?;
+    let current = generation(layout);
+    Ok(programs.iter().any(|p| generation_of(p) != current))
+}
+
+/// The programs that the daemon loaded for an instance, of every generation.
 async fn programs_of(client: &Client, instance: &Instance) -> Result<Vec<Program>, Error> {
     let metadata = [(META_INSTANCE.to_owned(), instance.to_string())].into();
     client
@@ -45,11 +75,13 @@ fn described(programs: Vec<Program>) -> Vec<LoadedProgram> {
     LoadedProgram::with_tags(programs.into_iter().map(describe).collect())
 }
 
-/// The programs of an instance that this tool loaded through the daemon.
+/// The programs of an instance that this tool loaded through the daemon, without what an interrupted
+/// upgrade left.
 pub(crate) async fn of_instance(layout: &Layout, socket: &Path) -> Result<Vec<LoadedProgram>> {
-    Ok(described(
-        programs_of(&Client::new(socket), layout.instance()).await?,
-    ))
+    let mut programs = programs_of(&Client::new(socket), layout.instance()).await?;
+    let current = generation(layout);
+    programs.retain(|p| generation_of(p) == current);
+    Ok(described(programs))
 }
 
 /// The dns-trace programs that bpfman's own command loaded, or, for an instance that was granted
@@ -86,28 +118,6 @@ fn live_links(programs: &[Program]) -> Vec<u32> {
         .collect()
 }
 
-/// What stands in bpffs for a link of the daemon: its id there, and the priority that was asked for,
-/// which the daemon does not tell.
-fn link_note(link: u32, priority: u16) -> String {
-    format!("link-{link}-priority-{priority}")
-}
-
-/// The numbers in such a note.
-fn parse_note(note: &str) -> Option<(u32, u32)> {
-    let (link, priority) = note.strip_prefix("link-")?.split_once("-priority-")?;
-    Some((link.parse().ok()?, priority.parse().ok()?))
-}
-
-/// The daemon's id of the link at a spot.
-fn link_at(layout: &Layout, spot: &Spot) -> Option<u32> {
-    parse_note(&note(&layout.link(Way::Bpfman, spot))?).map(|(link, _)| link)
-}
-
-/// The priority of the link at a spot, as asked for at load.
-pub(crate) fn priority_at(layout: &Layout, spot: &Spot) -> Option<u32> {
-    parse_note(&note(&layout.link(Way::Bpfman, spot))?).map(|(_, priority)| priority)
-}
-
 /// Unloads the programs of an instance and removes its pins.
 pub(crate) async fn unload(layout: &Layout, socket: &Path) -> Result<Vec<String>> {
     let client = Client::new(socket);
@@ -141,18 +151,5 @@ pub(crate) async fn unload_leftovers(
         }
         Err(Error::NotRunning { .. }) => Ok(None),
         Err(error) => Err(error.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn notes_come_back() {
-        assert_eq!(parse_note(&link_note(7, 50)), Some((7, 50)));
-        for text in ["", "link-7", "link-7-priority-", "link--priority-5"] {
-            assert_eq!(parse_note(text), None, "{text}");
-        }
     }
 }

@@ -1,15 +1,16 @@
 //! Attaching the programs that the daemon keeps, and detaching them.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
-use dns_trace_bpfman::{Attach, Client, Direction as Towards, Place, Program};
+use dns_trace_bpfman::{Client, Program};
 
-use super::{is_named, link_at, link_note, live_links};
+use super::{
+    is_named, live_links,
+    manner::{Manner, link_at, note_link},
+    upgrade::put_in_order,
+};
 use crate::{
     bundle::{Layout, Way},
     commands::load::{Attached, Plan, Wanted},
-    hook::{Direction, Hook, Point},
     instance::Spot,
     local::Netns,
 };
@@ -44,7 +45,8 @@ impl Places<'_> {
                 .find(|p| is_named(p, point.program))
                 .map(|p| p.id)
                 .with_context(|| format!("bpfman did not load the program {}", point.program))?;
-            let link = self.client.attach(id, &self.place(iface, point)).await?;
+            let attach = self.manner().attach(iface, self.ns, point);
+            let link = self.client.attach(id, &attach).await?;
             new.push((*spot, link));
             self.note_link(spot, link)?;
             attached.push(place.into());
@@ -52,28 +54,11 @@ impl Places<'_> {
         Ok(attached)
     }
 
-    fn place(&self, iface: &str, point: &Point) -> Attach {
-        let place = Place {
-            iface: iface.to_owned(),
-            priority: i32::from(self.plan.priority),
-            netns: self.ns.path().map(Path::to_owned),
-        };
-        let direction = match point.direction {
-            Direction::Ingress => Towards::Ingress,
-            Direction::Egress => Towards::Egress,
-        };
-        match (point.hook, point.hook.tracepoint()) {
-            (_, Some((category, name))) => Attach::Tracepoint(format!("{category}/{name}")),
-            (Hook::Xdp, _) => Attach::Xdp {
-                place,
-                proceed_on: self.plan.proceed_on.xdp.clone(),
-            },
-            (Hook::Tc, _) => Attach::Tc {
-                place,
-                direction,
-                proceed_on: self.plan.proceed_on.tc.clone(),
-            },
-            _ => Attach::Tcx { place, direction },
+    /// How to attach, but for the place.
+    fn manner(&self) -> Manner {
+        Manner {
+            priority: self.plan.priority,
+            proceed_on: self.plan.proceed_on.clone(),
         }
     }
 
@@ -89,7 +74,7 @@ impl Places<'_> {
     /// Attaches to those of the places where the programs of the instance are not attached yet; gives
     /// whether there were any. Where one fails, none of them stays attached.
     pub(crate) async fn attach(&self, wanted: &[Wanted]) -> Result<bool> {
-        let programs = super::programs_of(self.client, self.layout.instance()).await?;
+        let programs = put_in_order(self.client, self.layout).await?;
         let mut new = Vec::new();
         let result = self.attach_missing(&programs, wanted, &mut new).await;
         if result.is_err() {
@@ -112,12 +97,6 @@ impl Places<'_> {
 
     /// Writes down which link is at a spot.
     pub(super) fn note_link(&self, spot: &Spot, link: u32) -> Result<()> {
-        let path = self.layout.link(Way::Bpfman, spot);
-        if std::fs::symlink_metadata(&path).is_ok() {
-            std::fs::remove_file(&path)
-                .with_context(|| format!("cannot remove {}", path.display()))?;
-        }
-        std::os::unix::fs::symlink(link_note(link, self.plan.priority), &path)
-            .with_context(|| format!("cannot write {}", path.display()))
+        note_link(&self.layout.link(Way::Bpfman, spot), link, &self.manner())
     }
 }

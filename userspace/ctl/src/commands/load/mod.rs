@@ -20,7 +20,7 @@ pub(crate) use local::{
 };
 pub(crate) use owners::{Owners, missing as owners_missing};
 pub(crate) use pattern::Pattern;
-pub(crate) use plan::{LocalOrigin, Plan};
+pub(crate) use plan::{LocalOrigin, Plan, ProceedOn};
 pub(crate) use settings::Settings;
 pub(crate) use summary::{Attached, Summary};
 

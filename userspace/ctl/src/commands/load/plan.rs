@@ -1,6 +1,6 @@
 //! From arguments to a plan that makes sense, before anything is touched.
 
-use std::{io::Read, path::PathBuf};
+use std::{fmt, io::Read, path::PathBuf};
 
 use anyhow::{Context, Result};
 use dns_trace_bpfman::{Credentials, Image, PullPolicy, Source, TcAction, XdpAction};
@@ -71,6 +71,11 @@ impl ProceedOn {
                 "--proceed-on is for the hooks xdp and tc: elsewhere later programs always run",
             ));
         }
+        Self::of_words(words)
+    }
+
+    /// The actions of these names.
+    pub(crate) fn of_words(words: &[String]) -> Result<Self> {
         let mut proceed_on = Self::default();
         for word in words {
             let (xdp, tc) = (word.parse::<XdpAction>(), word.parse::<TcAction>());
@@ -81,6 +86,20 @@ impl ProceedOn {
             proceed_on.tc.extend(tc);
         }
         Ok(proceed_on)
+    }
+}
+
+/// The names, each once and separated by commas.
+impl fmt::Display for ProceedOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let xdp = self.xdp.iter().map(|action| action.name());
+        let mut names: Vec<&str> = xdp.collect();
+        for action in &self.tc {
+            if !names.contains(&action.name()) {
+                names.push(action.name());
+            }
+        }
+        f.write_str(&names.join(","))
     }
 }
 

@@ -119,7 +119,14 @@ pub(crate) async fn bundle(
         notes.push(crate::exit::one_line(&error));
         Vec::new()
     });
-    if way == Way::Local && layout.programs_next().is_dir() {
+    let interrupted = match way {
+        Way::Local => layout.programs_next().is_dir(),
+        Way::Bpfman => daemon::has_leftovers(&layout, socket)
+            .await
+            .unwrap_or(false),
+        Way::Granted => false,
+    };
+    if interrupted {
         notes.push(format!(
             "an upgrade was interrupted (run: sudo dns-tracectl upgrade --instance {instance})"
         ));
