@@ -2,6 +2,7 @@
 //! over to a group, shows them, and takes them away again. Needs root; nothing of it stays behind
 //! as a process.
 
+mod bpf;
 mod bundle;
 mod chain;
 mod cli;

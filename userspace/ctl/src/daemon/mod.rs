@@ -70,9 +70,10 @@ fn described(programs: Vec<Program>) -> Vec<LoadedProgram> {
         name: p.managed.map_or(p.kernel_name, |m| m.name),
         id: p.id,
         tag: String::new(),
+        skipped: 0,
         map_ids: p.map_ids,
     };
-    LoadedProgram::with_tags(programs.into_iter().map(describe).collect())
+    LoadedProgram::in_kernel(programs.into_iter().map(describe).collect())
 }
 
 /// The programs of an instance that this tool loaded through the daemon, without what an interrupted

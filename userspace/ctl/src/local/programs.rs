@@ -15,6 +15,7 @@ use dns_trace_event::{
 
 use super::Object;
 use crate::{
+    bpf,
     bundle::{Layout, RingMaps, Way},
     commands::Settings,
     exit::{Exit, Failure},
@@ -30,6 +31,8 @@ pub(crate) struct LoadedProgram {
     pub(crate) id: u32,
     /// Tag, as `bpftool prog` shows it; empty if the kernel does not know the program any more.
     pub(crate) tag: String,
+    /// How often the kernel did not run it: see [`bpf::skipped`].
+    pub(crate) skipped: u64,
     /// Kernel ids of its maps.
     #[serde(skip)]
     pub(crate) map_ids: Vec<u32>,
@@ -45,15 +48,17 @@ impl LoadedProgram {
             name: name.to_owned(),
             id: info.id(),
             tag: format!("{:016x}", info.tag()),
+            skipped: bpf::skipped(info.id()),
             map_ids,
         })
     }
 
-    /// The programs with these names and ids; the tag comes from the kernel.
-    pub(crate) fn with_tags(mut programs: Vec<Self>) -> Vec<Self> {
+    /// The programs with these names and ids; the rest comes from the kernel.
+    pub(crate) fn in_kernel(mut programs: Vec<Self>) -> Vec<Self> {
         for info in loaded_programs().filter_map(Result::ok) {
             for program in programs.iter_mut().filter(|p| p.id == info.id()) {
                 program.tag = format!("{:016x}", info.tag());
+                program.skipped = bpf::skipped(program.id);
             }
         }
         programs

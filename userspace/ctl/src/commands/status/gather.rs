@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use dns_trace_event::STATS_NAMES;
+use dns_trace_event::{OWNER_PROGRAMS, STATS_NAMES};
 use serde::Serialize;
 
 use crate::{
@@ -148,6 +148,7 @@ pub(crate) async fn bundle(
         ));
     }
     notes.extend(load::owners_missing(&layout, way));
+    notes.extend(programs.iter().filter_map(skipped));
     if way == Way::Granted {
         notes.push("attached by bpfman's own command: where, see bpfman link list".to_owned());
     }
@@ -164,6 +165,23 @@ pub(crate) async fn bundle(
         rings: rings(&layout, &mut notes)?,
         readers: readers(&layout, &mut notes),
         notes,
+    })
+}
+
+/// What it means that the kernel did not run a program: nobody else counts what it has missed by that.
+fn skipped(program: &LoadedProgram) -> Option<String> {
+    let LoadedProgram { name, skipped, .. } = program;
+    let is_owner = OWNER_PROGRAMS.iter().any(|(owner, _)| owner == name);
+    let missed = if is_owner {
+        "queries whose process is unknown"
+    } else {
+        "messages that are neither reported nor counted"
+    };
+    (*skipped > 0).then(|| {
+        format!(
+            "the kernel did not run {name} {skipped} times, since another run was not through on that processor: up \
+             to so many {missed}"
+        )
     })
 }
 

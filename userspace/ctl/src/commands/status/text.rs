@@ -181,6 +181,7 @@ mod tests {
                 name: "dns_tcx".to_owned(),
                 id: 31,
                 tag: "00f067aa0ba902b7".to_owned(),
+                skipped: 0,
                 map_ids: vec![1, 2, 3],
             }],
             attachments: vec![attachment("ingress", true), attachment("egress", false)],
