@@ -262,7 +262,10 @@ impl Life {
     /// What it has counted a second ago, or two.
     fn number(&mut self, path: &str) -> Result<u64> {
         let lines = self.reader.daemon().stdout();
-        let line: Value = serde_json::from_str(lines.lines().last().unwrap_or("null"))?;
+        // The last one may be half written.
+        let whole = lines.rfind('\n').and_then(|end| lines.get(..end));
+        let line = whole.and_then(|lines| lines.lines().last());
+        let line: Value = serde_json::from_str(line.unwrap_or("null"))?;
         Ok(line.pointer(path).and_then(Value::as_u64).unwrap_or(0))
     }
 

@@ -85,6 +85,11 @@ impl ProceedOn {
             proceed_on.xdp.extend(xdp);
             proceed_on.tc.extend(tc);
         }
+        // They are sets.
+        proceed_on.xdp.sort_unstable_by_key(|action| action.code());
+        proceed_on.xdp.dedup();
+        proceed_on.tc.sort_unstable_by_key(|action| action.code());
+        proceed_on.tc.dedup();
         Ok(proceed_on)
     }
 }
