@@ -62,12 +62,14 @@ impl Outcome {
     }
 
     /// Insists that the command failed in an orderly way: a code other than 0, no panic, one line
-    /// on standard error, and all of `words` in it.
+    /// on standard error besides those that tell how long it takes, and all of `words` in it.
     ///
     /// # Errors
     /// If any of this is not so.
     pub fn refuses(self, words: &[&str]) -> Result<Self> {
-        let said = self.stderr.trim();
+        let lines = self.stderr.trim().lines();
+        let said: Vec<&str> = lines.filter(|line| !tells_time(line)).collect();
+        let said = said.join("\n");
         match self.code {
             Some(0) => bail!("`{}` succeeded, it should be refused", self.line),
             None | Some(101 | 134) => bail!("`{}` died ({:?}): {said}", self.line, self.code),
@@ -183,4 +185,12 @@ pub fn wait_for(what: &str, seconds: u64, mut ready: impl FnMut() -> Result<bool
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     Ok(())
+}
+
+/// Whether a line says for how long something has been going on: `pushing HOST/NAME:TAG (3 s)`.
+fn tells_time(line: &str) -> bool {
+    let time = line
+        .strip_suffix(" s)")
+        .and_then(|rest| rest.rsplit_once(" ("));
+    time.is_some_and(|(_, seconds)| seconds.parse::<u64>().is_ok())
 }

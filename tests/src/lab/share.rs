@@ -1,6 +1,7 @@
 //! Two processes with one socket: the second is started by the first, with the socket as its standard
 //! input, and sends what it is told to.
 
+use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Command, Stdio};
@@ -115,9 +116,13 @@ fn ask(socket: &UdpSocket, name: &str) -> Result<()> {
 pub(super) fn answered(socket: &UdpSocket, name: &str) -> Result<()> {
     socket.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut answer = [0; 512];
-    let len = socket
-        .recv(&mut answer)
-        .with_context(|| format!("no answer to {name}"))?;
+    // Signals of io_uring's workers interrupt a wait.
+    let len = loop {
+        match socket.recv(&mut answer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => break result.with_context(|| format!("no answer to {name}"))?,
+        }
+    };
     ensure!(len > 12, "a short answer to {name}");
     Ok(())
 }
