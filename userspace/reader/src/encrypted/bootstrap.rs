@@ -53,6 +53,21 @@ const RESOLVERS: &[&str] = &[
     "security.cloudflare-dns.com",
 ];
 
+/// Most octets of a name in [`RESOLVERS`], as text.
+const LONGEST: usize = 63;
+
+/// For each length of text, which of [`RESOLVERS`] have it, a bit each. Nearly every lookup is for none of them, and
+/// this tells so by one look.
+const OF_LENGTH: [u64; LONGEST + 1] = {
+    let mut of_length = [0; LONGEST + 1];
+    let mut index = 0;
+    while index < RESOLVERS.len() {
+        of_length[RESOLVERS[index].len()] |= 1 << index;
+        index += 1;
+    }
+    of_length
+};
+
 /// Asked by Firefox before it turns to DNS over HTTPS by itself: a network that has no address for it asks
 /// to be spared.
 const CANARY: &str = "use-application-dns.net";
@@ -82,7 +97,7 @@ impl Bootstraps {
                 self.designated += u64::from(answers > 0);
             }
             Some(Rtype::A | Rtype::AAAA | Rtype::HTTPS) => {
-                self.resolvers += u64::from(RESOLVERS.iter().any(|text| is(name, text)));
+                self.resolvers += u64::from(is_resolver(name));
                 self.canaries += u64::from(is(name, CANARY));
             }
             _ => {}
@@ -100,10 +115,23 @@ fn is_discovery(name: &[u8]) -> bool {
     name.starts_with(DNS) || behind_first.is_some_and(|rest| rest.starts_with(DNS))
 }
 
+/// Whether a lower-case wire name is one of [`RESOLVERS`].
+fn is_resolver(name: &[u8]) -> bool {
+    let text_len = name.len().wrapping_sub(2);
+    let mut left = OF_LENGTH.get(text_len).copied().unwrap_or(0);
+    while left != 0 {
+        if is(name, RESOLVERS[left.trailing_zeros() as usize]) {
+            return true;
+        }
+        left &= left - 1;
+    }
+    false
+}
+
 /// Whether a lower-case wire name is the one that is written so.
 fn is(name: &[u8], text: &str) -> bool {
     // A length octet stands for each dot; there is one more, and the root's.
-    if name.len() != text.len() + 2 {
+    if name.len() != text.len() + 2 || name.get(1) != text.as_bytes().first() {
         return false;
     }
     let mut rest = name;
@@ -141,6 +169,7 @@ mod tests {
             assert!(is(&wire(text), text), "{text}");
             let found = RESOLVERS.iter().filter(|other| is(&wire(text), other));
             assert!(found.count() <= 1, "{text}");
+            assert_eq!(is_resolver(&wire(text)), *text != CANARY, "{text}");
         }
         assert!(!is(&wire("dns.googlf"), "dns.google"));
         assert!(!is(&wire("dns.google.x"), "dns.google"));
@@ -149,6 +178,9 @@ mod tests {
         assert!(!is(b"\x0adns-google\0", "dns.google"));
         assert!(!is(b"\x0adns\x06google\0", "dns.google"));
         assert!(!is(b"", "dns.google"));
+        for name in [&b""[..], b"\0", b"\x01a\0", &[b'a'; 255]] {
+            assert!(!is_resolver(name));
+        }
     }
 
     #[test]
