@@ -1,17 +1,16 @@
 //! Names of network devices. An index means something in its own network namespace only, so a
 //! device of another namespace stays without a name.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::{Duration, Instant};
 
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 /// Names kept; a host with more devices forgets all and asks again.
 const CACHE_MAX: usize = 4096;
-/// Time after which a name is asked for anew: devices come, go and change their names.
-const FRESH: Duration = Duration::from_secs(1);
+/// Time after which a name is asked for anew, nanoseconds: devices come, go and change their names.
+const FRESH_NS: u64 = 1_000_000_000;
 
 /// Looks up and remembers names.
 #[derive(Debug)]
@@ -25,8 +24,8 @@ pub struct Interfaces {
 #[derive(Debug)]
 struct Known {
     name: Option<Box<str>>,
-    /// When it was asked for; `None` if it never is.
-    asked: Option<Instant>,
+    /// When it was asked for, boot time; `None` if it never is.
+    asked_ns: Option<u64>,
 }
 
 impl Interfaces {
@@ -48,7 +47,7 @@ impl Interfaces {
     pub fn fixed(names: &[(u32, &str)]) -> Self {
         let known = |name: &str| Known {
             name: Some(name.into()),
-            asked: None,
+            asked_ns: None,
         };
         let names = names.iter().map(|(index, name)| (*index, known(name)));
         Self {
@@ -59,28 +58,29 @@ impl Interfaces {
     }
 
     /// Name of a device seen in the namespace of that cookie; 0 is taken for the reader's own. A device that
-    /// is gone keeps the name that it had, since what was seen at it may be told later.
-    pub fn name(&mut self, netns_cookie: u64, ifindex: u32) -> Option<&str> {
+    /// is gone keeps the name that it had, since what was seen at it may be told later. `seen_ns` is the boot time at
+    /// which it was seen; by that a name ages, which spares a clock for every line.
+    pub fn name(&mut self, netns_cookie: u64, ifindex: u32, seen_ns: u64) -> Option<&str> {
         if netns_cookie != 0 && self.own_netns != Some(netns_cookie) {
             return None;
         }
         if self.names.len() >= CACHE_MAX {
             self.names.clear();
         }
-        let now = Instant::now();
         let socket = self.socket.as_ref();
         let known = match self.names.entry(ifindex) {
             Entry::Occupied(entry) => {
                 let known = entry.into_mut();
-                if known.asked.is_some_and(|asked| now > asked + FRESH) {
-                    known.asked = Some(now);
+                let aged = |asked: u64| seen_ns > asked.saturating_add(FRESH_NS);
+                if known.asked_ns.is_some_and(aged) {
+                    known.asked_ns = Some(seen_ns);
                     known.name = ask(socket, ifindex).or_else(|| known.name.take());
                 }
                 known
             }
             Entry::Vacant(entry) => entry.insert(Known {
                 name: ask(socket, ifindex),
-                asked: Some(now),
+                asked_ns: Some(seen_ns),
             }),
         };
         known.name.as_deref()
@@ -126,33 +126,28 @@ mod tests {
     /// An index that no device has.
     const NONE: u32 = 0x7fff_fff0;
 
-    /// As if all had been asked for long ago.
-    fn age(interfaces: &mut Interfaces) {
-        for known in interfaces.names.values_mut() {
-            known.asked = known.asked.and_then(|asked| asked.checked_sub(2 * FRESH));
-        }
-    }
+    /// Long after 0.
+    const LATER: u64 = 2 * FRESH_NS;
 
     #[test]
     fn a_name_is_asked_for_anew() {
         let mut interfaces = Interfaces::new();
-        assert_eq!(interfaces.name(0, 1), Some("lo"));
+        assert_eq!(interfaces.name(0, 1, 0), Some("lo"));
         for known in interfaces.names.values_mut() {
             known.name = Some("old".into());
         }
-        assert_eq!(interfaces.name(0, 1), Some("old"), "asked for each time");
-        age(&mut interfaces);
-        assert_eq!(interfaces.name(0, 1), Some("lo"));
+        let early = interfaces.name(0, 1, FRESH_NS);
+        assert_eq!(early, Some("old"), "asked for each time");
+        assert_eq!(interfaces.name(0, 1, LATER), Some("lo"));
     }
 
     #[test]
     fn a_device_that_is_gone_keeps_its_name() {
         let mut interfaces = Interfaces::new();
-        assert_eq!(interfaces.name(0, NONE), None);
+        assert_eq!(interfaces.name(0, NONE, 0), None);
         for known in interfaces.names.values_mut() {
             known.name = Some("veth1".into());
         }
-        age(&mut interfaces);
-        assert_eq!(interfaces.name(0, NONE), Some("veth1"));
+        assert_eq!(interfaces.name(0, NONE, LATER), Some("veth1"));
     }
 }

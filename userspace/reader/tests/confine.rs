@@ -196,7 +196,7 @@ const LEFT: &[(&str, Action)] = &[
     ("names_of_devices", |confine, place| {
         let mut interfaces = Interfaces::new();
         confine(reading(place));
-        assert_eq!(interfaces.name(0, 1), Some("lo"));
+        assert_eq!(interfaces.name(0, 1, 0), Some("lo"));
         Ok(())
     }),
     ("threads_and_waiting", |confine, place| {

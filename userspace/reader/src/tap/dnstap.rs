@@ -78,7 +78,7 @@ impl Format for Dnstap {
         } else {
             (source, destination)
         };
-        let interface = self.interfaces.name(packet.netns_cookie, packet.ifindex);
+        let interface = (self.interfaces).name(packet.netns_cookie, packet.ifindex, packet.time_ns);
         self.extra.clear();
         note::json(packet, asker, interface, &mut self.extra);
         let event = Event {

@@ -55,7 +55,8 @@ pub(super) fn write(
     if let Some(place) = lookup.place {
         container(out, place);
     }
-    let interface = name(interfaces, lookup.hook, lookup.netns_cookie, lookup.ifindex);
+    let place = (lookup.netns_cookie, lookup.ifindex);
+    let interface = name(interfaces, lookup.hook, place, lookup.time_ns);
     observer(out, lookup.direction, lookup.ifindex, interface);
     if let Some(kind) = lookup.error() {
         out.raw(r#""error":{"type":""#);
@@ -193,17 +194,17 @@ pub(crate) fn container(out: &mut Out, place: &Place) {
     out.raw(r#""},"#);
 }
 
-/// Name of a device. A host-wide hook that does not know the namespace may mean any.
+/// Name of the device at a place (see [`Interfaces::name`]). A host-wide hook that does not know the namespace may mean any.
 pub(super) fn name(
     interfaces: &mut Interfaces,
     hook: Hook,
-    netns_cookie: u64,
-    ifindex: u32,
+    (netns_cookie, ifindex): (u64, u32),
+    seen_ns: u64,
 ) -> Option<&str> {
     if hook.host_wide() && netns_cookie == 0 {
         return None;
     }
-    interfaces.name(netns_cookie, ifindex)
+    interfaces.name(netns_cookie, ifindex, seen_ns)
 }
 
 /// Where it was seen, and a comma.

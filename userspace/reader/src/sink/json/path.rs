@@ -31,7 +31,8 @@ pub(super) fn write(out: &mut Out, path: Path<'_>, interfaces: &mut Interfaces) 
 fn hop(out: &mut Out, hop: &Hop, interfaces: &mut Interfaces) {
     out.raw(r#"{"interface":{"id":""#);
     out.number(hop.ifindex);
-    if let Some(name) = name(interfaces, hop.hook, hop.netns_cookie, hop.ifindex) {
+    let place = (hop.netns_cookie, hop.ifindex);
+    if let Some(name) = name(interfaces, hop.hook, place, hop.time_ns) {
         out.raw(r#"","name":""#);
         out.text(|text| text.write_str(name));
     }

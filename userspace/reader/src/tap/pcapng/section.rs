@@ -104,7 +104,8 @@ impl Section {
         *interface.id.get_or_insert_with(|| {
             let id = self.described;
             self.described += 1;
-            describe(key, self.names.name(key.0, key.1), out);
+            let name = self.names.name(key.0, key.1, packet.time_ns);
+            describe(key, name, out);
             id
         })
     }
@@ -126,18 +127,19 @@ impl Section {
         kernel: Option<&KernelCounts>,
         out: &mut Vec<u8>,
     ) {
+        let now = boot_now();
         for (key, interface) in &mut self.interfaces {
             // All of its packets were dropped.
             if interface.id.is_none() {
                 interface.id = Some(self.described);
                 self.described += 1;
-                describe(*key, self.names.name(key.0, key.1), out);
+                describe(*key, self.names.name(key.0, key.1, now), out);
             }
         }
         let mut interfaces: Vec<&Interface> = self.interfaces.values().collect();
         interfaces.sort_by_key(|interface| interface.id);
         let only = interfaces.len() == 1;
-        let times = (self.begun_ns, clock.unix_ns(boot_now()));
+        let times = (self.begun_ns, clock.unix_ns(now));
         for (i, interface) in interfaces.into_iter().enumerate() {
             // The kernel does not count by interface.
             let lost = kernel.filter(|_| i == 0);
