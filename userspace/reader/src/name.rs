@@ -220,6 +220,11 @@ const PLAIN: [bool; 256] = {
     plain
 };
 
+/// Whether a label stands for itself, in presentation format as well as inside a string of JSON.
+pub(crate) fn is_plain(label: &[u8]) -> bool {
+    label.iter().all(|byte| PLAIN[usize::from(*byte)])
+}
+
 /// Writes a label in runs of plain bytes, which is several times faster than byte by byte.
 fn write_label(f: &mut impl fmt::Write, label: &[u8]) -> fmt::Result {
     let mut rest = label;

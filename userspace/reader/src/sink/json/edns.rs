@@ -66,7 +66,7 @@ fn options(out: &mut Out, edns: &Edns<'_>) {
     others(out, edns);
     if let Some(Err(Rest(octets))) = edns.iter().find(Result::is_err) {
         out.raw(r#","options_broken":"#);
-        out.number(octets);
+        out.number(octets as u64);
     }
 }
 

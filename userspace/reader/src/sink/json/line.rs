@@ -11,7 +11,6 @@ use crate::container::Place;
 use crate::interface::Interfaces;
 use crate::lookup::{Dns, Lookup, Protocol};
 use crate::message::Decoded;
-use crate::name::{Presented, PresentedParsed};
 use crate::process::{Process, write_escaped};
 use crate::record::{Direction, Hook};
 use crate::sink::rdata::{Data, resolved_ip};
@@ -79,7 +78,7 @@ fn dns(out: &mut Out, dns: &Dns<'_>, protocol: Protocol) {
     out.raw("\",");
     if let Some((qtype, class)) = dns.qtype().zip(dns.qclass()) {
         out.raw(r#""question":{"name":""#);
-        out.text(|text| Presented(dns.question.name).write_to(text));
+        out.name(dns.question.name);
         type_and_class(out, qtype, class);
         out.raw("},");
     }
@@ -98,13 +97,16 @@ fn dns(out: &mut Out, dns: &Dns<'_>, protocol: Protocol) {
             answers(out, response);
         }
         if response.addresses > 0 {
-            addresses(out, response);
+            out.raw(r#","resolved_ip":["#);
+            out.noted();
+            out.raw("]");
         }
     }
     out.raw("},");
 }
 
 fn answers(out: &mut Out, response: &Decoded<'_>) {
+    out.forget();
     out.raw(r#","answers":["#);
     for (i, record) in response.answer_records().enumerate() {
         out.raw(if i > 0 {
@@ -112,13 +114,13 @@ fn answers(out: &mut Out, response: &Decoded<'_>) {
         } else {
             r#"{"name":""#
         });
-        out.text(|text| PresentedParsed(record.owner()).write_to(text));
+        out.parsed_name(record.owner());
         type_and_class(out, record.rtype(), response.class(record.class()));
         out.raw(r#","ttl":"#);
         out.number(record.ttl().as_secs());
         out.raw(r#","data":""#);
         match resolved_ip(&record) {
-            Some(address) => out.address(address),
+            Some(address) => out.note(address),
             None => out.text(|text| write!(text, "{}", Data(record))),
         }
         out.raw("\"}");
@@ -126,19 +128,14 @@ fn answers(out: &mut Out, response: &Decoded<'_>) {
     out.raw("]");
 }
 
-fn addresses(out: &mut Out, response: &Decoded<'_>) {
-    out.raw(r#","resolved_ip":["#);
-    let records = response.answer_records();
-    for (i, address) in records.filter_map(|r| resolved_ip(&r)).enumerate() {
-        out.raw(if i > 0 { ",\"" } else { "\"" });
-        out.address(address);
-        out.raw("\"");
-    }
-    out.raw("]");
-}
-
 /// The end of a name, type and class.
 fn type_and_class(out: &mut Out, rtype: Rtype, class: Class) {
+    // What nearly all are.
+    match (rtype, class) {
+        (Rtype::A, Class::IN) => return out.raw(r#"","type":"A","class":"IN""#),
+        (Rtype::AAAA, Class::IN) => return out.raw(r#"","type":"AAAA","class":"IN""#),
+        _ => {}
+    }
     out.raw(r#"","type":""#);
     match rtype.to_mnemonic_str() {
         Some(name) => out.raw(name),

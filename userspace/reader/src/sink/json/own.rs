@@ -98,7 +98,7 @@ fn fault(out: &mut Out, lookup: &Lookup<'_>) {
     out.raw(r#"","index":"#);
     out.number(fault.index);
     out.raw(r#","offset":"#);
-    out.number(fault.offset);
+    out.number(fault.offset as u64);
     out.raw(r#","reason":""#);
     out.text(|text| write!(text, "{}", fault.reason));
     out.raw("\"}");
