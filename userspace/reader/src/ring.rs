@@ -2,7 +2,7 @@
 //! come the reader naps by its own timer, and only one that sleeps is woken.
 //!
 //! ```text
-//! drain --something came--> nap (NAPPING, 1 to 16 ms) --> drain
+//! drain --something came--> nap (NAPPING, 1 to 32 ms) --> drain
 //!   ^   --nothing came----> lie down (ASLEEP, full fence, look once more)
 //!   |                          |-- something came --> drain
 //!   +------- rung, or due -----+-- nothing ---------> sleep
@@ -39,7 +39,7 @@ pub use follow::{Follow, Notice};
 
 /// Time between two looks while messages come, at first and at most.
 const NAP_MIN: Duration = Duration::from_millis(1);
-const NAP_MAX: Duration = Duration::from_millis(16);
+const NAP_MAX: Duration = Duration::from_millis(32);
 /// Longest sleep.
 const SLEEP_MAX: Duration = Duration::from_secs(5);
 /// Shortest sleep: time-outs that fall due closely together end one sleep, not many.
