@@ -293,6 +293,8 @@ pub const ALL: &[Scenario] = &[
     reads("loaded_anew", 120, scenarios::lifecycle::loaded_anew),
     reads("standstill_killed", 150, scenarios::standstill::killed),
     reads("standstill_stopped", 120, scenarios::standstill::stopped),
+    reads("memory_below_limit", 150, scenarios::memory::below),
+    reads("memory_limit_reached", 120, scenarios::memory::reached),
     reads("soak", 180, scenarios::soak::soak),
     reads("follow_locally", 150, scenarios::follow::locally),
     reads("follow_xdp", 150, scenarios::follow::xdp),

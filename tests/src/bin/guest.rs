@@ -32,6 +32,8 @@ fn dispatch(words: &[String]) -> Result<()> {
         ["systemd", "lab"] => systemd::lab(),
         ["systemd", "check"] => systemd::check(),
         ["mute", address] => lab::mute::main(address),
+        ["flood", questions] => lab::flood::main(questions),
+        ["within", group, ref words @ ..] => lab::cgroup::main(group, words),
         ["forgetful", address] => lab::forgetful::main(address),
         ["insist", server] => lab::forgetful::ask(server),
         ["hold", hook, device] => lab::foreign::main(hook, device),
@@ -41,7 +43,8 @@ fn dispatch(words: &[String]) -> Result<()> {
         _ => bail!(
             "usage: guest run SCENARIO | guest demo local|bpfman | guest systemd lab|check | \
              guest mute|forgetful ADDRESS | guest insist SERVER | guest hold tcx|xdp DEVICE | \
-             guest share KIND SERVER | guest lookup WAY NAME..."
+             guest share KIND SERVER | guest lookup WAY NAME... | guest flood QUESTIONS | \
+             guest within CGROUP COMMAND..."
         ),
     }
 }

@@ -1,7 +1,7 @@
 //! Daemons: started, waited for, ended with the scenario. What they say is printed if they fail.
 
 use std::fs::{self, File};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal};
@@ -110,17 +110,22 @@ impl Daemon {
     /// # Errors
     /// If it takes longer than `seconds`.
     pub fn wait(&mut self, seconds: u64) -> Result<Option<i32>> {
-        let mut code = None;
+        Ok(self.ended(seconds)?.code())
+    }
+
+    /// Waits for the end and returns how it came.
+    ///
+    /// # Errors
+    /// If it takes longer than `seconds`.
+    pub fn ended(&mut self, seconds: u64) -> Result<ExitStatus> {
+        let mut ended = None;
         let name = self.name.clone();
         sh::wait_for(&format!("the end of {name}"), seconds, || {
-            let Some(status) = self.child.try_wait()? else {
-                return Ok(false);
-            };
-            code = status.code();
-            self.ended = true;
-            Ok(true)
+            ended = self.child.try_wait()?;
+            self.ended |= ended.is_some();
+            Ok(ended.is_some())
         })?;
-        Ok(code)
+        ended.with_context(|| format!("{name} has not ended"))
     }
 
     /// Waits for the end and returns what it said, for a command that was started to be disturbed.

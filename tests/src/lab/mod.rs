@@ -1,9 +1,11 @@
 //! What scenarios are made of: namespaces, daemons, clients, and ways to run our programs.
 
 pub mod btf;
+pub mod cgroup;
 pub mod chains;
 pub mod ctl;
 pub mod daemon;
+pub mod flood;
 pub mod foreign;
 pub mod forgetful;
 pub mod image;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::cgroup::Cgroup;
 use super::daemon::Daemon;
 use super::sh;
 
@@ -78,6 +79,18 @@ impl Watch {
     /// # Errors
     /// Likewise.
     pub fn start_command(arguments: &[&str]) -> Result<Self> {
+        Self::run(arguments, |reader| reader)
+    }
+
+    /// The same in a control group.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn start_within(group: &Cgroup, arguments: &[&str]) -> Result<Self> {
+        Self::run(arguments, |reader| group.start(&reader))
+    }
+
+    fn run(arguments: &[&str], wrap: impl FnOnce(Command) -> Command) -> Result<Self> {
         writable_lab()?;
         let mut words = vec!["dns-trace"];
         words.extend(arguments);
@@ -89,7 +102,7 @@ impl Watch {
             "strict",
         ]);
         let name = arguments.first().copied().unwrap_or_default();
-        let daemon = Daemon::start(name, &mut unprivileged(Some(GROUP), &words))?;
+        let daemon = Daemon::start(name, &mut wrap(unprivileged(Some(GROUP), &words)))?;
         let daemon = daemon.ready(20, |d| Ok(d.stderr().contains("dns-trace: reading")))?;
         nothing_is_permitted(daemon.pid())?;
         Ok(Self(daemon))

@@ -17,6 +17,7 @@ pub(crate) mod interrupted;
 pub(crate) mod lifecycle;
 pub(crate) mod loaders;
 pub(crate) mod local;
+pub(crate) mod memory;
 pub(crate) mod neighbours;
 pub(crate) mod no_link_layer;
 pub(crate) mod owners;
