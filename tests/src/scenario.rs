@@ -299,6 +299,10 @@ pub const ALL: &[Scenario] = &[
     reads("follow_locally", 150, scenarios::follow::locally),
     reads("follow_xdp", 150, scenarios::follow::xdp),
     reads("follow_bpfman", 150, scenarios::follow::bpfman),
+    reads("follow_held", 120, scenarios::follow_faults::held),
+    reads("follow_full", 240, scenarios::follow_faults::full),
+    reads("follow_upgrade", 150, scenarios::follow_faults::upgrade),
+    reads("follow_overrun", 150, scenarios::follow_faults::overrun),
     reads(
         "faults_mount_and_group",
         120,

@@ -13,7 +13,7 @@ use crate::lab::daemon::Daemon;
 use crate::lab::left::names;
 use crate::lab::names::NameServers;
 use crate::lab::net::{self, SERVER};
-use crate::lab::reader::Watch;
+use crate::lab::reader::{Seen, Watch};
 use crate::lab::registry;
 use crate::lab::sh::{self, sh};
 
@@ -22,20 +22,20 @@ const UPLINK: &str = "up0";
 /// Within which the follower has to have done something, seconds.
 const SOON: u64 = 20;
 /// Questions that each client asks at a time.
-const QUESTIONS: usize = 3;
+pub(super) const QUESTIONS: usize = 3;
 /// Lets the reader ask for a name anew: it believes one for a second.
 const NAMES_LAST: std::time::Duration = std::time::Duration::from_millis(2_200);
 
 /// A container: a namespace, and a pair of devices from there to here, with a network of its own.
-struct Container(u8);
+pub(super) struct Container(pub(super) u8);
 
 impl Container {
-    fn namespace(&self) -> String {
+    pub(super) fn namespace(&self) -> String {
         format!("box{}", self.0)
     }
 
     /// Makes the namespace, and the pair with that name on this side.
-    fn start(&self, device: &str) -> Result<()> {
+    pub(super) fn start(&self, device: &str) -> Result<()> {
         let namespace = self.namespace();
         sh(&["ip", "netns", "add", &namespace])?;
         ip(&[
@@ -49,7 +49,7 @@ impl Container {
     }
 
     /// Gives the device on this side its address.
-    fn address(&self, device: &str) -> Result<()> {
+    pub(super) fn address(&self, device: &str) -> Result<()> {
         ip(&[
             format!("addr add 10.60.{}.1/24 dev {device}", self.0),
             format!("link set {device} up"),
@@ -57,7 +57,7 @@ impl Container {
     }
 
     /// Asks the name server, and insists on the answers.
-    fn asks(&self) -> Result<()> {
+    pub(super) fn asks(&self) -> Result<()> {
         let at = format!("@{}", SERVER.0);
         let dig = [
             "dig",
@@ -86,7 +86,7 @@ fn ip(lines: &[String]) -> Result<()> {
 }
 
 /// The name server is here, in the namespace in which the programs are attached.
-fn host() -> Result<NameServers> {
+pub(super) fn host() -> Result<NameServers> {
     // Devices go with their namespaces, some time after a scenario.
     sh::wait_for("the end of earlier devices", SOON, || {
         let names = names("/sys/class/net")?;
@@ -97,7 +97,7 @@ fn host() -> Result<NameServers> {
     NameServers::start()
 }
 
-fn follow(words: &[&str]) -> Result<Daemon> {
+pub(super) fn follow(words: &[&str]) -> Result<Daemon> {
     let mut line = vec!["dns-tracectl", "load", "--follow", "--no-owners"];
     line.extend(words);
     Daemon::start("follow", &mut sh::command(&line))?
@@ -105,14 +105,14 @@ fn follow(words: &[&str]) -> Result<Daemon> {
 }
 
 /// Waits for the follower's next line with these words.
-fn says(follower: &Daemon, words: &str, times: usize) -> Result<()> {
+pub(super) fn says(follower: &Daemon, words: &str, times: usize) -> Result<()> {
     sh::wait_for(words, SOON, || {
         Ok(follower.stderr().matches(words).count() == times)
     })
     .with_context(|| format!("{times} times {words:?} in: {}", follower.stderr()))
 }
 
-fn index(device: &str) -> Result<u32> {
+pub(super) fn index(device: &str) -> Result<u32> {
     let text = fs::read_to_string(format!("/sys/class/net/{device}/ifindex"))?;
     text.trim().parse().context("no index")
 }
@@ -132,7 +132,7 @@ fn attached(way: &str) -> Result<Vec<u32>> {
     Ok(indexes)
 }
 
-fn at(way: &str, devices: &[&str]) -> Result<()> {
+pub(super) fn at(way: &str, devices: &[&str]) -> Result<()> {
     let mut wanted = devices
         .iter()
         .map(|d| index(d))
@@ -155,6 +155,30 @@ fn by_interface(lookups: &[Value]) -> Vec<(String, usize)> {
         *counts.entry(name.to_owned()).or_insert(0) += 1;
     }
     counts.into_iter().collect()
+}
+
+/// Insists on so many lookups at each interface, whole, and nothing else.
+pub(super) fn reported(seen: &Seen, expected: &[(&str, usize)]) -> Result<()> {
+    let expected: Vec<(String, usize)> = expected
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), *count))
+        .collect();
+    let found = by_interface(&seen.lookups);
+    ensure!(
+        found == expected,
+        "lookups by interface: {found:?}, expected {expected:?}"
+    );
+    let asked = expected.iter().map(|(_, count)| *count as u64).sum();
+    seen.counts(&[
+        ("reader/queries", asked),
+        ("reader/answered", asked),
+        ("reader/lookups", asked),
+        ("reader/orphans", 0),
+        ("reader/heartbeat_stops", 0),
+        ("reader/reloads", 0),
+        ("kernel/submitted", 2 * asked),
+        ("kernel/ring_full", 0),
+    ])
 }
 
 /// Without a daemon: TCX where the kernel has it, else tc.
@@ -256,9 +280,8 @@ fn come_and_go(words: &[&str]) -> Result<()> {
     let said = ctl(&load)?.ok()?.stdout;
     ensure!(said.contains("nothing to do"), "it said: {said}");
 
-    let seen = watch.stop()?;
     let q = QUESTIONS;
-    let expected: Vec<(String, usize)> = [
+    let expected = [
         // Before the others came, beside them, and anew.
         ("veth1", 3 * q),
         // Not as lan2.
@@ -266,24 +289,8 @@ fn come_and_go(words: &[&str]) -> Result<()> {
         ("veth2b", q),
         ("veth3", 2 * q),
         ("veth4", q),
-    ]
-    .map(|(name, count)| (name.to_owned(), count))
-    .into();
-    let found = by_interface(&seen.lookups);
-    ensure!(
-        found == expected,
-        "lookups by interface: {found:?}, expected {expected:?}"
-    );
-    let asked = expected.iter().map(|(_, count)| *count as u64).sum();
-    seen.counts(&[
-        ("reader/queries", asked),
-        ("reader/answered", asked),
-        ("reader/orphans", 0),
-        ("reader/heartbeat_stops", 0),
-        ("reader/reloads", 0),
-        ("kernel/submitted", 2 * asked),
-        ("kernel/ring_full", 0),
-    ])?;
+    ];
+    reported(&watch.stop()?, &expected)?;
     ends(follower, &line)?;
     nothing_left()
 }

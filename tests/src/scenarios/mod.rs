@@ -11,6 +11,7 @@ pub(crate) mod doctor;
 pub(crate) mod encrypted;
 pub(crate) mod faults;
 pub(crate) mod follow;
+pub(crate) mod follow_faults;
 pub(crate) mod full_disk;
 pub(crate) mod hops;
 pub(crate) mod interrupted;

@@ -111,7 +111,7 @@ pub(crate) fn dispatcher() -> Result<()> {
     let _bpfman = registry::bpfman()?;
     let image = push("neighbours")?;
     let id = load_foreign("xdp", foreign::XDP)?;
-    attach_foreign("xdp", &id, &["--priority", "20"])?;
+    attach_foreign("xdp", &id, SERVER_DEVICE, &["--priority", "20"])?;
     refused(
         &["--local"],
         &["held by bpfman", foreign::XDP, "acme", "--image"],
@@ -163,7 +163,12 @@ fn refused_as_eleventh(code: i32, words: &[&str]) -> Result<()> {
     let image = push("eleventh")?;
     let id = load_foreign("tc", foreign::PIPE)?;
     for _ in 0..10 {
-        attach_foreign("tc", &id, &["--direction", "ingress", "--priority", "20"])?;
+        attach_foreign(
+            "tc",
+            &id,
+            SERVER_DEVICE,
+            &["--direction", "ingress", "--priority", "20"],
+        )?;
     }
     load_hook("tc", &["--image", &image])?
         .exits(code)?
@@ -248,7 +253,7 @@ fn at_server(words: &[&str]) -> Result<Outcome> {
 }
 
 /// Loads a foreign program through bpfman and returns its id.
-fn load_foreign(kind: &str, program: &str) -> Result<String> {
+pub(super) fn load_foreign(kind: &str, program: &str) -> Result<String> {
     let programs = format!("{kind}:{program}");
     sh(&[
         "bpfman",
@@ -264,17 +269,10 @@ fn load_foreign(kind: &str, program: &str) -> Result<String> {
     id_of(program)
 }
 
-fn attach_foreign(kind: &str, id: &str, words: &[&str]) -> Result<()> {
+pub(super) fn attach_foreign(kind: &str, id: &str, device: &str, words: &[&str]) -> Result<()> {
     let netns = net::path("server");
     let mut line = vec![
-        "bpfman",
-        "attach",
-        id,
-        kind,
-        "--iface",
-        SERVER_DEVICE,
-        "--netns",
-        &netns,
+        "bpfman", "attach", id, kind, "--iface", device, "--netns", &netns,
     ];
     line.extend(words);
     sh(&line)?;

@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     Plan,
+    left_out::LeftOut,
     local::{attach_missing, check_room, places, points},
     plan::Origin,
 };
@@ -63,6 +64,7 @@ pub(super) async fn run(plan: &Plan) -> Result<Report> {
             ns: &ns,
         },
         known: Interfaces::new(),
+        left_out: LeftOut::none(),
     };
     // Before the first look, so that nothing is missed between the two.
     let mut changes = Changes::of(&ns)?;
@@ -87,6 +89,7 @@ pub(super) async fn run(plan: &Plan) -> Result<Report> {
                 () = end.comes() => return Ok(ended(&layout)),
                 result = claim.voided() => return result.and(Err(unloaded(&layout))),
                 news = changes.next() => news?,
+                () = follower.left_out.due() => News::default(),
             };
             if follower.is_concerned(&news) {
                 break news;
@@ -162,6 +165,8 @@ struct Follower<'a> {
     places: Places<'a>,
     /// The interfaces that match and were seen to: attached, or said why not.
     known: Interfaces,
+    /// Those of them for which one has to try again.
+    left_out: LeftOut,
 }
 
 impl Follower<'_> {
@@ -169,17 +174,20 @@ impl Follower<'_> {
         self.plan.ifaces.iter().any(|pattern| pattern.matches(name))
     }
 
-    /// Whether a message may mean something to do; most, of addresses, carriers and queues, do not.
+    /// Whether there may be something to do; most messages, of addresses, carriers and queues, mean nothing.
     fn is_concerned(&self, news: &News) -> bool {
         let concerns = |(index, name): (&u32, &String)| match self.known.get(index) {
             Some(known) => known != name,
             None => self.matches(name),
         };
-        news.lost || !news.gone.is_empty() || news.there.iter().any(concerns)
+        self.left_out.is_due()
+            || news.lost
+            || !news.gone.is_empty()
+            || news.there.iter().any(concerns)
     }
 
     /// Detaches from interfaces that are gone or have no longer a name that matches, and attaches to those
-    /// that are new.
+    /// that are new, or whose turn it is again.
     async fn act(&mut self, news: &News) -> Result<()> {
         if self.way == Way::Local {
             local::undo_interrupted(self.places.layout)?;
@@ -190,16 +198,22 @@ impl Follower<'_> {
                 self.detach(index, &spots, &why).await;
             }
         }
-        if news.lost {
-            self.known.clear();
-        }
         let gone = |index: &u32| news.gone.contains(index);
         self.known
             .retain(|index, _| !gone(index) && there.contains_key(index));
+        self.left_out.retain(|index| self.known.contains_key(index));
+        if news.lost {
+            self.known.clear();
+        }
+        let again = self.left_out.take_turn();
         for (index, name) in there {
             if !self.matches(&name) {
                 self.known.remove(&index);
-            } else if self.known.insert(index, name.clone()).is_none() {
+                self.left_out.remove(index);
+                continue;
+            }
+            let is_new = self.known.insert(index, name.clone()).is_none();
+            if is_new || again.contains(&index) {
                 self.attach(index, &name).await;
             }
         }
@@ -231,19 +245,22 @@ impl Follower<'_> {
     }
 
     async fn attach(&mut self, index: u32, name: &str) {
-        let result = self.try_attach(index, name).await;
-        let is_there = || self.places.ns.iface(index).as_deref() == Some(name);
-        match result {
-            Ok(true) => say(&format!("attached {name} (index {index})")),
-            Ok(false) => {}
+        match self.try_attach(index, name).await {
+            Ok(is_new) => {
+                if self.left_out.remove(index) || is_new {
+                    say(&format!("attached {name} (index {index})"));
+                }
+            }
             Err(error) => {
-                say(&format!(
-                    "left out {name} (index {index}): {}",
-                    one_line(&error)
-                ));
+                // It is said once, however often this fails.
+                if self.left_out.add(index) {
+                    let why = one_line(&error);
+                    say(&format!("left out {name} (index {index}): {why}"));
+                }
                 // A message about it comes, and then it is new.
-                if !is_there() {
+                if self.places.ns.iface(index).as_deref() != Some(name) {
                     self.known.remove(&index);
+                    self.left_out.remove(index);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! `load`: programs into the kernel, links to interfaces, pins to the group.
 
 mod follow;
+mod left_out;
 mod local;
 mod owners;
 mod pattern;
