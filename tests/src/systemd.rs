@@ -40,10 +40,14 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("deploy/dns-trace.env", "etc/default/dns-trace"),
 ];
+const BUNDLE: &str = "dns-trace-bundle.service";
+const FOLLOW: &str = "dns-trace-follow.service";
+const READER: &str = "dns-trace.service";
 /// Units, ours first, then the test's.
 const UNITS: &[&str] = &[
-    "dns-trace-bundle.service",
-    "dns-trace.service",
+    BUNDLE,
+    FOLLOW,
+    READER,
     "dns-trace-lab.service",
     "dns-trace-check.service",
 ];
@@ -147,8 +151,8 @@ pub fn check() -> Result<()> {
 
 /// The end of what our units said.
 fn last_words() -> Result<String> {
-    let ours = ["-u", "dns-trace-bundle.service", "-u", "dns-trace.service"];
-    let mut journal = sh::command(&["journalctl", "-b", "--no-pager", "-n", "12", "-o", "cat"]);
+    let ours = ["-u", BUNDLE, "-u", FOLLOW, "-u", READER];
+    let mut journal = sh::command(&["journalctl", "-b", "--no-pager", "-n", "16", "-o", "cat"]);
     Ok(sh::run(journal.args(ours))?.stdout)
 }
 
@@ -166,26 +170,101 @@ fn works() -> Result<()> {
     reports("www.example.test")?;
 
     let before = loaded()?;
-    sh(&["systemctl", "reload", "dns-trace-bundle.service"])?;
+    sh(&["systemctl", "reload", BUNDLE])?;
     are_active()?;
     let after = loaded()?;
     ensure!(before == after, "a reload made {after} of {before}");
 
-    sh(&["systemctl", "restart", "dns-trace-bundle.service"])?;
+    sh(&["systemctl", "restart", BUNDLE])?;
     are_active()?;
     reads_as_nobody(gid)?;
-    reports("text.example.test")
+    reports("text.example.test")?;
+    follows()?;
+    is_killed_at_its_limit()
+}
+
+/// Interfaces that come are attached to while the unit runs, and when it starts; starting anew changes
+/// nothing.
+fn follows() -> Result<()> {
+    appears("veth7")?;
+    attached("veth7", 2)?;
+    sh(&["systemctl", "stop", FOLLOW])?;
+    // One that failed would be called so.
+    is(FOLLOW, "inactive")?;
+    is(BUNDLE, "active")?;
+    attached("veth7", 2)?;
+    appears("veth8")?;
+    attached("veth8", 0)?;
+    sh(&["systemctl", "start", FOLLOW])?;
+    attached("veth8", 2)?;
+    let before = loaded()?;
+    sh(&["systemctl", "restart", FOLLOW])?;
+    appears("veth9")?;
+    attached("veth9", 2)?;
+    sh(&["ip", "link", "del", "veth9"])?;
+    attached("veth9", 0)?;
+    let after = loaded()?;
+    ensure!(before == after, "a restart made {after} of {before}");
+    for device in ["veth7", "veth8"] {
+        sh(&["ip", "link", "del", device])?;
+        attached(device, 0)?;
+    }
+    are_active()
+}
+
+fn appears(device: &str) -> Result<()> {
+    let peer = device.replace("veth", "peer");
+    let pair = [
+        "ip", "link", "add", device, "type", "veth", "peer", "name", &peer,
+    ];
+    sh(&pair).map(drop)
+}
+
+/// Waits until the instance is attached so many times at an interface, by its links.
+fn attached(device: &str, times: usize) -> Result<()> {
+    let count = || -> Result<usize> {
+        let status = ctl(&["status"])?.stdout;
+        ensure!(!status.is_empty(), "nothing is loaded");
+        let rows = status.lines().filter(|line| {
+            let mut words = line.split_whitespace();
+            let is_gone = line.contains("(gone)");
+            // A heading has two words.
+            is_gone || words.next() == Some(device) && words.count() > 1
+        });
+        Ok(rows.count())
+    };
+    sh::wait_for(device, 20, || Ok(count()? == times))
+        .with_context(|| format!("{} times attached, expected {times}", count().unwrap_or(0)))
+}
+
+/// The kernel kills a reader that needs more than its unit allows, and systemd starts the next one.
+fn is_killed_at_its_limit() -> Result<()> {
+    let limit = format!("/sys/fs/cgroup/system.slice/{READER}/memory.max");
+    let allowed = fs::read_to_string(&limit)?;
+    ensure!(allowed.trim() == "268435456", "the unit allows {allowed}");
+    let before = reader()?;
+    fs::write(&limit, "1").with_context(|| format!("cannot write {limit}"))?;
+    sh::wait_for("the next reader", 30, || {
+        let pid = sh(&["systemctl", "show", "-P", "MainPID", READER])?;
+        Ok(pid.trim() != "0" && pid.trim() != before)
+    })?;
+    let allowed = fs::read_to_string(&limit)?;
+    ensure!(allowed.trim() == "268435456", "the next one has {allowed}");
+    let said = sh(&["journalctl", "-b", "-o", "cat", "-u", READER])?;
+    ensure!(said.contains("oom-kill"), "no word of oom-kill: {said}");
+    are_active()?;
+    reports("www.example.test")
 }
 
 fn are_active() -> Result<()> {
-    for unit in ["dns-trace-bundle.service", "dns-trace.service"] {
-        let shown = sh::run(&mut sh::command(&["systemctl", "is-active", unit]))?;
-        ensure!(
-            shown.stdout.trim() == "active",
-            "{unit} is {}",
-            shown.stdout.trim()
-        );
-    }
+    [BUNDLE, FOLLOW, READER]
+        .iter()
+        .try_for_each(|unit| is(unit, "active"))
+}
+
+fn is(unit: &str, expected: &str) -> Result<()> {
+    let shown = sh::run(&mut sh::command(&["systemctl", "is-active", unit]))?.stdout;
+    ensure!(shown.trim() == expected, "{unit} is {}", shown.trim());
     Ok(())
 }
 
@@ -200,7 +279,7 @@ fn loaded() -> Result<String> {
 
 /// The reader's process, once it is the reader: between fork and exec it is systemd's.
 fn reader() -> Result<String> {
-    let pid = sh(&["systemctl", "show", "-P", "MainPID", "dns-trace.service"])?;
+    let pid = sh(&["systemctl", "show", "-P", "MainPID", READER])?;
     let pid = pid.trim().to_owned();
     sh::wait_for("the reader's process", 10, || {
         let exe = fs::read_link(format!("/proc/{pid}/exe"));
@@ -259,17 +338,9 @@ fn reports(name: &str) -> Result<()> {
 
 /// What the units started they take away.
 fn stops() -> Result<()> {
-    sh(&["systemctl", "stop", "dns-trace-bundle.service"])?;
-    let reader = sh::run(&mut sh::command(&[
-        "systemctl",
-        "is-active",
-        "dns-trace.service",
-    ]))?;
-    ensure!(
-        reader.stdout.trim() == "inactive",
-        "without its bundle the reader is {}",
-        reader.stdout.trim()
-    );
+    sh(&["systemctl", "stop", BUNDLE])?;
+    is(READER, "inactive")?;
+    is(FOLLOW, "inactive")?;
     ctl(&["status"])?.exits(3)?;
     ensure!(!Path::new(BUNDLE_ROOT).exists(), "{BUNDLE_ROOT} is left");
     Ok(())
