@@ -1,25 +1,21 @@
 //! What `dns-tracectl status` draws of the programs at the server's device, as lines to compare.
 
 use anyhow::{Context, Result, ensure};
-use dns_trace_event::DEFAULT_INSTANCE;
 use serde_json::Value;
 
-use super::ctl::ctl;
+use super::ctl::{ctl, status};
 
 /// The programs at the server's device in one direction, as `status` has them.
 ///
 /// # Errors
 /// If `status` fails or does not know the device.
 pub fn side(direction: &str) -> Result<Value> {
-    let text = ctl(&["status", "--output", "json", "--instance", DEFAULT_INSTANCE])?
-        .ok()?
-        .stdout;
-    let status: Value = serde_json::from_str(&text).context("status printed no JSON")?;
-    let sides = status.pointer("/0/sides").and_then(Value::as_array);
+    let status = status()?;
+    let sides = status.get("sides").and_then(Value::as_array);
     let fits = |side: &&Value| side.get("direction").and_then(Value::as_str) == Some(direction);
     let side = sides.and_then(|sides| sides.iter().find(fits));
     Ok(side
-        .with_context(|| format!("no {direction} in {text}"))?
+        .with_context(|| format!("no {direction} in {status}"))?
         .clone())
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use dns_trace_event::OBJECT_NAME;
+use dns_trace_event::{DEFAULT_INSTANCE, OBJECT_NAME};
 use serde_json::Value;
 
 use super::net::SERVER_DEVICE;
@@ -43,6 +43,20 @@ pub fn load_hook(hook: &str, words: &[&str]) -> Result<Outcome> {
         return ctl(&line);
     }
     load_at_server(&line)
+}
+
+/// What `status` tells of the default instance, in JSON.
+///
+/// # Errors
+/// If it fails, or knows no such instance.
+pub fn status() -> Result<Value> {
+    let text = ctl(&["status", "--output", "json", "--instance", DEFAULT_INSTANCE])?
+        .ok()?
+        .stdout;
+    let all: Value = serde_json::from_str(&text).context("status printed no JSON")?;
+    all.get(0)
+        .cloned()
+        .with_context(|| format!("no instance in {text}"))
 }
 
 /// Pushes the image to the test's registry and returns its reference.

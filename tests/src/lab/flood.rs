@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::net::{self, CLIENT_DEVICE, MUTE};
 use super::sh::sh;
+use super::share::query;
 
 /// Addresses from which it is asked; each is a client.
 const NETWORK: &str = "10.57.0.0/16";
@@ -58,25 +59,11 @@ pub fn main(questions: &str) -> Result<()> {
         .context("cannot bind the clients' addresses")?;
     for (number, client) in (0..questions).zip(clients.iter().cycle()) {
         client
-            .send_to(&query(number), server)
+            .send_to(&query(&format!("q{number:08}.flood.test")), server)
             .with_context(|| format!("cannot send question {number}"))?;
         if number % BURST == BURST - 1 {
             thread::sleep(PAUSE);
         }
     }
     Ok(())
-}
-
-/// `qNNNNNNNN.flood.test A`, RFC 1035 section 4.
-fn query(number: u32) -> Vec<u8> {
-    let id = (number % (1 << 16)) as u16;
-    let mut message = id.to_be_bytes().to_vec();
-    // Recursion desired; one question.
-    message.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for label in [&format!("q{number:08}"), "flood", "test", ""] {
-        message.push(label.len() as u8);
-        message.extend(label.as_bytes());
-    }
-    message.extend([0, 1, 0, 1]);
-    message
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::owners::{label_of, load};
 use super::rate::Sender;
 use crate::init::note;
-use crate::lab::ctl::{ctl, load_at_server, nothing_left};
+use crate::lab::ctl::{ctl, load_at_server, nothing_left, status};
 use crate::lab::names::{NameServers, dig};
 use crate::lab::net::{self, SERVER};
 use crate::lab::reader::{Seen, Watch};
@@ -154,11 +154,12 @@ pub(crate) fn side_by_side() -> Result<()> {
     let (right, unknown) = all_right(&seen, &askers)?;
     let known = right.values().sum::<usize>() as u64;
     let skipped = skipped()?;
+    let of_kinds = unknown;
+    let unknown: u64 = of_kinds.values().sum();
     ensure!(
-        unknown.values().sum::<u64>() <= skipped,
-        "unknown: {unknown:?}, and the kernel did not run the programs {skipped} times; right: {right:?}"
+        unknown <= skipped,
+        "unknown: {of_kinds:?}, and the kernel did not run the programs {skipped} times; right: {right:?}"
     );
-    let unknown = unknown.values().sum::<u64>();
     seen.counts(&[
         ("reader/lookups", known + unknown),
         ("reader/owners/known", known),
@@ -303,16 +304,15 @@ fn all_right(seen: &Seen, askers: &Askers) -> Result<(Right, Unknown)> {
 /// How often the kernel did not run the programs that tell owners: where it may take the processor from a task
 /// in the kernel, the programs of other tasks are not run there until that one is through.
 fn skipped() -> Result<u64> {
-    let text = ctl(&["status", "--output", "json"])?.ok()?.stdout;
-    let status: Value = serde_json::from_str(&text).context("status printed no JSON")?;
-    let programs = status.pointer("/0/programs").and_then(Value::as_array);
+    let status = status()?;
+    let programs = status.get("programs").and_then(Value::as_array);
     let skipped = |program: &Value| {
         let name = program.get("name")?.as_str()?;
         let skipped = program.get("skipped")?.as_u64()?;
         Some((name.starts_with("own_"), skipped))
     };
     let all: Option<Vec<_>> = programs.and_then(|programs| programs.iter().map(skipped).collect());
-    let all = all.with_context(|| format!("no `skipped` in {text}"))?;
+    let all = all.with_context(|| format!("no `skipped` in {status}"))?;
     Ok(all
         .iter()
         .filter(|(owner, _)| *owner)

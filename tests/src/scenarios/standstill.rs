@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::rate::send;
 use crate::init::note;
-use crate::lab::ctl::{ctl, load_hook, nothing_left};
+use crate::lab::ctl::{ctl, load_hook, nothing_left, status};
 use crate::lab::names::NameServers;
 use crate::lab::net;
 use crate::lab::reader::Watch;
@@ -135,10 +135,9 @@ fn messages(rate: &str, seconds: &str) -> Result<u64> {
 
 /// The kernel part's count, as `status` has it.
 fn ring_full() -> Result<u64> {
-    let text = ctl(&["status", "--output", "json"])?.ok()?.stdout;
-    let status: Value = serde_json::from_str(&text).context("status printed no JSON")?;
+    let status = status()?;
     let count = status
-        .pointer("/0/rings/0/counters/ring_full")
+        .pointer("/rings/0/counters/ring_full")
         .and_then(Value::as_u64);
-    count.with_context(|| format!("no count of a full ring in {text}"))
+    count.with_context(|| format!("no count of a full ring in {status}"))
 }

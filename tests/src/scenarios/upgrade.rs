@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::rate::{Sender, send};
 use crate::init::note;
-use crate::lab::ctl::{ctl, load_hook, nothing_left, unpack_object};
+use crate::lab::ctl::{ctl, load_hook, nothing_left, status, unpack_object};
 use crate::lab::foreign;
 use crate::lab::names::NameServers;
 use crate::lab::net;
@@ -128,10 +128,9 @@ pub(crate) fn failing() -> Result<()> {
 
 /// Kernel id of the first of our programs, as `status` has it.
 pub(super) fn program_id() -> Result<u64> {
-    let text = ctl(&["status", "--output", "json"])?.ok()?.stdout;
-    let status: Value = serde_json::from_str(&text).context("status printed no JSON")?;
-    let id = status.pointer("/0/programs/0/id").and_then(Value::as_u64);
-    id.with_context(|| format!("no program in {text}"))
+    let status = status()?;
+    let id = status.pointer("/programs/0/id").and_then(Value::as_u64);
+    id.with_context(|| format!("no program in {status}"))
 }
 
 /// The object of the image with bytes behind its end, which loaders do not look at: the same programs

@@ -2,22 +2,24 @@
 //! the reader tells once what both have seen. An image that fails leaves the old programs working.
 
 use anyhow::{Result, ensure};
-
 use dns_trace_event::{BPFMAN_DIR, BUNDLE_ROOT, DEFAULT_INSTANCE};
 use rustix::process::Signal;
 
+use super::neighbours::{attach_foreign, load_foreign};
 use super::rate::{Sender, send};
 use super::upgrade::program_id;
 use crate::init::note;
+use crate::lab::chains::{drawn, side};
 use crate::lab::ctl::{ctl, load_hook, nothing_left, push};
 use crate::lab::daemon::Daemon;
+use crate::lab::foreign;
 use crate::lab::image::future_objects;
 use crate::lab::left::names;
 use crate::lab::names::NameServers;
-use crate::lab::net;
+use crate::lab::net::{self, SERVER_DEVICE};
 use crate::lab::reader::Watch;
 use crate::lab::registry::{self, CA, REGISTRY};
-use crate::lab::sh;
+use crate::lab::sh::{self, sh};
 
 /// Queries a second, and for how many seconds at most.
 const RATE: &str = "400";
@@ -75,6 +77,14 @@ fn under_load(hook: &str, hops: u64, rate: &str) -> Result<()> {
     nothing_left()
 }
 
+/// Before another vendor's program, and after other outcomes than by default.
+const MANNER: &[&str] = &[
+    "--priority",
+    "10",
+    "--proceed-on",
+    "ok,pipe,dispatcher_return",
+];
+
 /// Upgrades that are killed while both programs stand side by side: nothing is told twice meanwhile, `status`
 /// says so, and the next command puts it in order.
 pub(crate) fn interrupted() -> Result<()> {
@@ -84,7 +94,13 @@ pub(crate) fn interrupted() -> Result<()> {
     let _bpfman = registry::bpfman()?;
     let (first, second) = (push("first")?, push("second")?);
     for next in ["upgrade", "unload"] {
-        load_hook("tc", &["--image", &first])?.ok()?;
+        let id = load_foreign("tc", foreign::PIPE)?;
+        for direction in ["ingress", "egress"] {
+            let place = ["--direction", direction, "--priority", "20"];
+            attach_foreign("tc", &id, SERVER_DEVICE, &place)?;
+        }
+        load_hook("tc", &[&["--image", &first], MANNER].concat())?.ok()?;
+        let before = chains()?;
         let watch = Watch::start(&[])?;
         kill_beside(&second)?;
         let status = ctl(&["status"])?.ok()?.stdout;
@@ -97,6 +113,11 @@ pub(crate) fn interrupted() -> Result<()> {
             ctl(&["upgrade", "--image", &second])?.ok()?;
             let status = ctl(&["status"])?.ok()?.stdout;
             ensure!(!status.contains("interrupted"), "left over: {status}");
+            let after = chains()?;
+            ensure!(
+                after == before,
+                "attached otherwise: {after:#?}, before {before:#?}"
+            );
         }
         watch.stop()?.counts(&[
             ("reader/queries", sent.queries),
@@ -104,9 +125,16 @@ pub(crate) fn interrupted() -> Result<()> {
             ("reader/orphans", 0),
         ])?;
         ctl(&["unload"])?.ok()?;
+        sh(&["bpfman", "unload", &id])?;
         nothing_left()?;
     }
     Ok(())
+}
+
+/// The programs at the server's device, in order and with what they go on after.
+fn chains() -> Result<[Vec<String>; 2]> {
+    let of = |direction| side(direction).map(|side| drawn(&side, "tc"));
+    Ok([of("ingress")?, of("egress")?])
 }
 
 /// Kills an upgrade when it has attached the first of its programs.

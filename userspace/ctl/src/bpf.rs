@@ -14,15 +14,9 @@ pub(crate) enum Kind {
 
 /// Commands of `enum bpf_cmd` in `linux/bpf.h`.
 const GET_INFO_BY_FD: libc::c_int = 15;
+const LINK_GET_NEXT_ID: libc::c_int = 31;
 
 impl Kind {
-    const fn get_next_id(self) -> libc::c_int {
-        match self {
-            Self::Program => 11,
-            Self::Link => 31,
-        }
-    }
-
     const fn get_fd_by_id(self) -> libc::c_int {
         match self {
             Self::Program => 13,
@@ -31,7 +25,7 @@ impl Kind {
     }
 }
 
-/// Attributes of `BPF_*_GET_NEXT_ID` and `BPF_*_GET_FD_BY_ID`.
+/// Attributes of `BPF_LINK_GET_NEXT_ID` and `BPF_*_GET_FD_BY_ID`.
 #[repr(C)]
 struct Id {
     start: u32,
@@ -47,14 +41,14 @@ struct Info {
     info: u64,
 }
 
-/// The next kernel id after one, which need not be there; `None` after the last.
-pub(crate) fn next_id(kind: Kind, start: u32) -> io::Result<Option<u32>> {
+/// The next link's kernel id after one, which need not be there; `None` after the last.
+pub(crate) fn next_link(start: u32) -> io::Result<Option<u32>> {
     let mut attributes = Id {
         start,
         next: 0,
         flags: 0,
     };
-    match bpf(kind.get_next_id(), &mut attributes) {
+    match bpf(LINK_GET_NEXT_ID, &mut attributes) {
         Ok(_) => Ok(Some(attributes.next)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -75,8 +69,8 @@ pub(crate) fn info<const WORDS: usize>(kind: Kind, id: u32) -> io::Result<[u32; 
 }
 
 /// How often the kernel did not run a program of that id, since it, or with tracepoints any other, was in the
-/// midst of a run on the same processor: `recursion_misses`, since Linux 5.12, of tracepoints since 6.7. 0 where
-/// it cannot be told.
+/// midst of a run on the same processor: `recursion_misses`, which later kernels count for tracepoints, too. 0
+/// where it cannot be told.
 pub(crate) fn skipped(program: u32) -> u64 {
     /// Where it stands in `struct bpf_prog_info`, in words: behind `run_time_ns` and `run_cnt`.
     const AT: usize = 52;

@@ -38,9 +38,7 @@ pub(super) enum Target {
 pub(super) fn links() -> Result<Vec<Link>> {
     let mut links = Vec::new();
     let mut id = 0;
-    while let Some(next) =
-        bpf::next_id(Kind::Link, id).context("cannot list the links of BPF programs")?
-    {
+    while let Some(next) = bpf::next_link(id).context("cannot list the links of BPF programs")? {
         id = next;
         if let Ok(info) = bpf::info(Kind::Link, id) {
             links.push(parse(&info));
