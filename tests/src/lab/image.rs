@@ -75,18 +75,34 @@ fn store(folder: &str, value: &Value) -> Result<(String, usize)> {
     Ok((digest, bytes.len()))
 }
 
+/// The object for this machine, as our own tool hands it out.
+///
+/// # Errors
+/// If that fails.
+pub fn object() -> Result<Vec<u8>> {
+    object_of(if cfg!(target_endian = "little") {
+        "little"
+    } else {
+        "big"
+    })
+}
+
+fn object_of(order: &str) -> Result<Vec<u8>> {
+    fs::create_dir_all("/run/lab")?;
+    let file = format!("/run/lab/{order}.o");
+    ctl(&["image", "object", "--byte-order", order, "--output", &file])?.ok()?;
+    fs::read(&file).with_context(|| format!("cannot read {file}"))
+}
+
 /// Writes the objects of the next ABI and returns the words that make `dns-tracectl image` take them.
 ///
 /// # Errors
 /// If that fails.
 pub fn future_objects() -> Result<Vec<String>> {
-    fs::create_dir_all("/run/lab")?;
     let mut words = Vec::new();
     for (order, option) in [("little", "--object-le"), ("big", "--object-be")] {
         let file = format!("/run/lab/future-{order}.o");
-        ctl(&["image", "object", "--byte-order", order, "--output", &file])?.ok()?;
-        let object = fs::read(&file)?;
-        let future = future(object).with_context(|| format!("no ABI to raise in {file}"))?;
+        let future = future(object_of(order)?).with_context(|| format!("no ABI in {order}"))?;
         fs::write(&file, future)?;
         words.extend([option.to_owned(), file]);
     }

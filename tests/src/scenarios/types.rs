@@ -7,13 +7,13 @@ use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context, Result, ensure};
 use aya::{Btf, EbpfLoader, Endianness};
-use dns_trace_bytecode::OBJECT_NATIVE;
 use dns_trace_event::PacketHeader;
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 
 use super::verifier;
 use crate::lab::btf::Types;
 use crate::lab::ctl::{ctl, load_hook, nothing_left};
+use crate::lab::image;
 use crate::lab::names::{NameServers, ask};
 use crate::lab::net::{self, CLIENT_DEVICE, SERVER_DEVICE};
 use crate::lab::relocation::{self, fields};
@@ -29,18 +29,19 @@ const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 /// program.
 pub(crate) fn relocations() -> Result<()> {
     let kernel = Types::of_this_kernel()?;
-    relocation::check(OBJECT_NATIVE, &kernel)?;
+    let object = image::object()?;
+    relocation::check(&object, &kernel)?;
     for (owner, member) in fields() {
         let mut types = kernel.clone();
         types.remove(owner, member)?;
-        load_all(&types).with_context(|| format!("without {owner}::{member}"))?;
+        load_all(&object, &types).with_context(|| format!("without {owner}::{member}"))?;
     }
     nothing_left()
 }
 
-fn load_all(types: &Types) -> Result<()> {
+fn load_all(object: &[u8], types: &Types) -> Result<()> {
     let btf = Btf::parse(types.bytes(), Endianness::default())?;
-    let mut ebpf = EbpfLoader::new().btf(Some(&btf)).load(OBJECT_NATIVE)?;
+    let mut ebpf = EbpfLoader::new().btf(Some(&btf)).load(object)?;
     for (name, function) in verifier::programs()? {
         let program = ebpf.program_mut(name).context("it is not in the object")?;
         verifier::load(program, function).with_context(|| format!("cannot load {name}"))?;

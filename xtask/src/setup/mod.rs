@@ -104,3 +104,22 @@ pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     println!("{outcome} ({:.1} s)", begin.elapsed().as_secs_f64());
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{cmd, paths};
+
+    /// The kernel objects are compiled with what setup installs: a setup that needs them never begins.
+    #[test]
+    fn setup_can_be_built_before_it_has_run() {
+        let output = cmd::cargo()
+            .current_dir(paths::project())
+            .args(["tree", "--offline", "--package", "xtask"])
+            .args(["--edges", "normal,build", "--prefix", "none"])
+            .output()
+            .unwrap();
+        let tree = String::from_utf8(output.stdout).unwrap();
+        assert!(tree.contains("dns-trace-tests"), "no tree: {tree}");
+        assert!(!tree.contains("dns-trace-bytecode"), "{tree}");
+    }
+}
