@@ -1,13 +1,12 @@
 //! Which lookups are shown. All conditions must hold; what is left out is counted all the same.
 
-use std::net::IpAddr;
-
 use domain::base::iana::{OptRcode, Rtype};
 use ipnet::IpNet;
 
 use crate::lookup::{Lookup, Outcome};
 use crate::name::Suffix;
 use crate::process::Which;
+use crate::record::address;
 
 /// Conditions on a lookup. Empty lists hold always.
 #[derive(Clone, Debug, Default)]
@@ -38,8 +37,8 @@ impl Filter {
             && self
                 .min_latency_ns
                 .is_none_or(|least| lookup.duration_ns.is_some_and(|duration| duration >= least))
-            && within(&self.clients, lookup.client.ip())
-            && within(&self.servers, lookup.server.ip())
+            && within(&self.clients, lookup.client.address)
+            && within(&self.servers, lookup.server.address)
             && self.admits_process(lookup)
             && self.admits_message(lookup)
     }
@@ -62,8 +61,12 @@ impl Filter {
     }
 }
 
-pub(crate) fn within(nets: &[IpNet], address: IpAddr) -> bool {
-    nets.is_empty() || nets.iter().any(|net| net.contains(&address))
+/// Whether an address, as in a record, is in any of the networks, or there are none to be in.
+pub(crate) fn within(nets: &[IpNet], bytes: [u8; 16]) -> bool {
+    nets.is_empty() || {
+        let address = address(bytes);
+        nets.iter().any(|net| net.contains(&address))
+    }
 }
 
 /// Whether a lookup failed: it has an error (time-out, eviction, malformed), or the server answered

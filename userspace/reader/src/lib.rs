@@ -38,6 +38,7 @@ pub mod ring;
 pub mod serve;
 pub mod sink;
 pub mod spool;
+mod table;
 pub mod tap;
 pub mod tcp;
 pub mod top;

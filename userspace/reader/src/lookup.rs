@@ -1,17 +1,15 @@
 //! What comes out of the pipeline: one lookup, with all that a sink may want to show of it.
 
-use std::net::SocketAddr;
-
 use domain::base::iana::{Class, Opcode, OptRcode, Rtype};
 
 use crate::container::Place;
-use crate::matcher::{Pending, Question, Tuple};
+use crate::matcher::{Pending, Question};
 use crate::message::edns::Edns;
 use crate::message::fault::{self, Fault};
 use crate::message::{Bit, Decoded, Flags};
 use crate::path::Path;
 use crate::process::Process;
-use crate::record::{Direction, Hook, Packet, Transport, endpoint};
+use crate::record::{Direction, Endpoint, Hook, Packet, Transport};
 
 /// ECS `error.type` of what cannot be read.
 const MALFORMED: &str = "malformed";
@@ -91,9 +89,9 @@ pub struct Lookup<'a> {
     /// that completes the query to the one that completes the response.
     pub duration_ns: Option<u64>,
     /// Who asks.
-    pub client: SocketAddr,
+    pub client: Endpoint,
     /// Who is asked; for an answered multicast query, who answered.
-    pub server: SocketAddr,
+    pub server: Endpoint,
     /// Transport.
     pub transport: Transport,
     /// Hook that saw the query, or the response where there is no query.
@@ -145,10 +143,10 @@ pub struct Dns<'a> {
 
 impl<'a> Dns<'a> {
     /// A message that stands for itself.
-    fn alone(id: u16, message: &'a Decoded<'a>, cut: bool) -> Self {
+    fn alone(message: &'a Decoded<'a>, cut: bool) -> Self {
         let response = message.is_response();
         Self {
-            id,
+            id: message.id(),
             opcode: message.opcode(),
             question: message.question(),
             flags: message.flags(),
@@ -194,7 +192,7 @@ impl<'a> Lookup<'a> {
         let mut lookup = Self::unanswered(pending, Outcome::Answered);
         lookup.duration_ns = Some(packet.time_ns.saturating_sub(pending.facts.time_ns));
         // Differs from where the query was sent for multicast only.
-        lookup.server = endpoint(packet.source, packet.source_port);
+        lookup.server = packet.from();
         lookup.truncated |= packet.cut;
         if let Some(dns) = &mut lookup.dns {
             dns.flags = response.flags();
@@ -211,8 +209,14 @@ impl<'a> Lookup<'a> {
             outcome,
             time_ns: facts.time_ns,
             duration_ns: None,
-            client: endpoint(tuple.client, tuple.client_port),
-            server: endpoint(facts.destination, tuple.server_port),
+            client: Endpoint {
+                address: tuple.client,
+                port: tuple.client_port,
+            },
+            server: Endpoint {
+                address: facts.destination,
+                port: tuple.server_port,
+            },
             transport: tuple.transport,
             hook: facts.hook,
             direction: facts.direction,
@@ -257,14 +261,9 @@ impl<'a> Lookup<'a> {
 
     /// A message that stands for itself: an orphan, an announcement, a multicast query.
     #[must_use]
-    pub fn alone(
-        packet: &Packet<'_>,
-        tuple: &Tuple,
-        message: &'a Decoded<'a>,
-        outcome: Outcome,
-    ) -> Self {
+    pub fn alone(packet: &Packet<'_>, message: &'a Decoded<'a>, outcome: Outcome) -> Self {
         let mut lookup = Self::bare(packet, message.is_response(), outcome);
-        lookup.dns = Some(Dns::alone(tuple.id, message, packet.cut));
+        lookup.dns = Some(Dns::alone(message, packet.cut));
         lookup
     }
 
@@ -276,7 +275,7 @@ impl<'a> Lookup<'a> {
         message: Option<&'a Decoded<'a>>,
     ) -> Self {
         let mut lookup = Self::malformed(packet, from_server);
-        lookup.dns = message.map(|message| Dns::alone(message.id(), message, packet.cut));
+        lookup.dns = message.map(|message| Dns::alone(message, packet.cut));
         lookup
     }
 
@@ -291,12 +290,10 @@ impl<'a> Lookup<'a> {
 
     /// Who and where of a packet.
     fn bare(packet: &Packet<'_>, from_server: bool, outcome: Outcome) -> Self {
-        let source = endpoint(packet.source, packet.source_port);
-        let destination = endpoint(packet.destination, packet.destination_port);
         let (client, server) = if from_server {
-            (destination, source)
+            (packet.to(), packet.from())
         } else {
-            (source, destination)
+            (packet.from(), packet.to())
         };
         Self {
             outcome,
@@ -324,7 +321,7 @@ impl<'a> Lookup<'a> {
     /// Whose rules it follows.
     #[must_use]
     pub const fn protocol(&self) -> Protocol {
-        match self.server.port() {
+        match self.server.port {
             PORT_MDNS => Protocol::Mdns,
             PORT_LLMNR => Protocol::Llmnr,
             _ => Protocol::Dns,

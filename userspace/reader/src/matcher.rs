@@ -3,13 +3,11 @@
 //! length. Time is the kernel's, taken from the records, so that the outcome does not depend on
 //! when the reader got round to reading.
 
-pub(crate) mod order;
-
 use std::hash::{BuildHasher, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 use slab::Slab;
 
 use crate::container::Place;
@@ -18,7 +16,8 @@ use crate::message::{Bit, Flags};
 use crate::name::StoredName;
 use crate::process::Process;
 use crate::record::{Direction, Hook, Transport};
-use order::Order;
+use crate::table::index::Index;
+use crate::table::order::Order;
 
 /// Most queries pending with the same client, server and id that differ only in their question.
 /// They share a place in the table, and one client must not make it a long list.
@@ -49,7 +48,7 @@ pub struct Tuple {
 
 impl Tuple {
     #[inline]
-    pub(crate) fn hash(&self, hasher: &DefaultHashBuilder) -> u64 {
+    fn hash(&self, hasher: &DefaultHashBuilder) -> u32 {
         let mut hasher = hasher.build_hasher();
         hasher.write_u128(u128::from_ne_bytes(self.client));
         hasher.write_u128(u128::from_ne_bytes(self.server));
@@ -62,8 +61,16 @@ impl Tuple {
                 | u64::from(self.host_wide) << 56,
         );
         hasher.write_u32(self.ifindex);
-        hasher.finish()
+        hasher.finish() as u32
     }
+}
+
+/// A tuple and its hash, by which tables are searched. Made by [`Matcher::key`].
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Whose message it is.
+    pub tuple: Tuple,
+    pub(crate) hash: u32,
 }
 
 /// Question of a message.
@@ -127,11 +134,10 @@ pub struct Pending {
     pub qclass: u16,
     /// How often it was sent again.
     pub retransmissions: u32,
-    hash: u64,
 }
 
-// The budget of a pending lookup is 256 bytes, its share of table and order included.
-const _: () = assert!(size_of::<Pending>() <= 232);
+// The budget of a pending lookup is 256 bytes, its share of index and order included.
+const _: () = assert!(size_of::<Pending>() <= 216);
 
 impl Pending {
     /// The question.
@@ -185,7 +191,7 @@ pub enum Queried {
 #[derive(Debug)]
 pub struct Matcher {
     slots: Slab<Pending>,
-    index: HashTable<u32>,
+    index: Index,
     hasher: DefaultHashBuilder,
     order: Order,
     capacity: usize,
@@ -198,7 +204,7 @@ impl Matcher {
     pub fn new(capacity: usize, timeout_ns: u64) -> Self {
         Self {
             slots: Slab::new(),
-            index: HashTable::new(),
+            index: Index::with_capacity(0),
             hasher: DefaultHashBuilder::default(),
             order: Order::new(),
             capacity: capacity.clamp(1, u32::MAX as usize - 1),
@@ -218,26 +224,34 @@ impl Matcher {
         self.slots.is_empty()
     }
 
+    /// The key of a tuple. Begins to fetch what a search for it reads: the sooner it is asked for, the less
+    /// the search waits.
+    #[inline]
+    pub fn key(&self, tuple: Tuple) -> Key {
+        let hash = tuple.hash(&self.hasher);
+        self.index.prefetch(hash);
+        Key { tuple, hash }
+    }
+
     /// Takes in a query, and its EDNS options.
     pub fn query(
         &mut self,
-        tuple: &Tuple,
+        key: &Key,
         question: &Question<'_>,
         facts: Facts,
         options: &[u8],
     ) -> Queried {
-        let hash = tuple.hash(&self.hasher);
         let mut same_tuple = 0;
         let mut first_of_tuple = None;
-        for &slot in self.index.iter_hash(hash) {
+        for slot in self.index.places(key.hash) {
             let Some(pending) = self.slots.get_mut(slot as usize) else {
                 continue;
             };
-            if pending.is(tuple, question) {
+            if pending.is(&key.tuple, question) {
                 pending.retransmissions = pending.retransmissions.saturating_add(1);
                 return Queried::Retransmission;
             }
-            if pending.tuple == *tuple {
+            if pending.tuple == key.tuple {
                 same_tuple += 1;
                 first_of_tuple = Some(slot);
             }
@@ -250,15 +264,16 @@ impl Matcher {
             None
         };
         let evicted = victim.and_then(|slot| self.remove(slot));
-        self.insert(Pending {
-            tuple: *tuple,
+        let slot = self.slots.insert(Pending {
+            tuple: key.tuple,
             facts,
             name: StoredName::new(question.name, options),
             qtype: question.qtype,
             qclass: question.qclass,
             retransmissions: 0,
-            hash,
         });
+        self.index.insert(key.hash, slot as u32);
+        self.order.push(slot as u32);
         evicted.map_or(Queried::Pending, |pending| {
             Queried::Evicted(Box::new(pending))
         })
@@ -266,19 +281,18 @@ impl Matcher {
 
     /// Takes out the query to a response. A response without question (as servers may send with
     /// FORMERR or REFUSED) finds the query with its tuple, if there is exactly one.
-    pub fn response(&mut self, tuple: &Tuple, question: Option<&Question<'_>>) -> Option<Pending> {
-        let hash = tuple.hash(&self.hasher);
+    pub fn response(&mut self, key: &Key, question: Option<&Question<'_>>) -> Option<Pending> {
         let mut found = None;
-        for &slot in self.index.iter_hash(hash) {
+        for slot in self.index.places(key.hash) {
             let Some(pending) = self.slots.get(slot as usize) else {
                 continue;
             };
             match question {
-                Some(question) if pending.is(tuple, question) => {
+                Some(question) if pending.is(&key.tuple, question) => {
                     found = Some(slot);
                     break;
                 }
-                None if pending.tuple == *tuple => {
+                None if pending.tuple == key.tuple => {
                     if found.is_some() {
                         return None;
                     }
@@ -287,17 +301,16 @@ impl Matcher {
                 _ => {}
             }
         }
-        self.remove(found?)
+        self.take(key.hash, found?)
     }
 
     /// The query, if it is pending.
-    pub fn pending_mut(&mut self, tuple: &Tuple, question: &Question<'_>) -> Option<&mut Pending> {
-        let mut same = self.index.iter_hash(tuple.hash(&self.hasher));
-        let is = |slot: &&u32| {
-            let pending = self.slots.get(**slot as usize);
-            pending.is_some_and(|pending| pending.is(tuple, question))
+    pub fn pending_mut(&mut self, key: &Key, question: &Question<'_>) -> Option<&mut Pending> {
+        let is = |slot: &u32| {
+            let pending = self.slots.get(*slot as usize);
+            pending.is_some_and(|pending| pending.is(&key.tuple, question))
         };
-        let slot = *same.find(is)?;
+        let slot = self.index.places(key.hash).find(is)?;
         self.slots.get_mut(slot as usize)
     }
 
@@ -317,21 +330,14 @@ impl Matcher {
         Some(pending.facts.time_ns.saturating_add(self.timeout_ns))
     }
 
-    fn insert(&mut self, pending: Pending) {
-        let hash = pending.hash;
-        let slot = self.slots.insert(pending) as u32;
-        let slots = &self.slots;
-        self.index.insert_unique(hash, slot, |&slot| {
-            slots.get(slot as usize).map_or(0, |pending| pending.hash)
-        });
-        self.order.push(slot);
+    fn remove(&mut self, slot: u32) -> Option<Pending> {
+        let hash = self.slots.get(slot as usize)?.tuple.hash(&self.hasher);
+        self.take(hash, slot)
     }
 
-    fn remove(&mut self, slot: u32) -> Option<Pending> {
+    fn take(&mut self, hash: u32, slot: u32) -> Option<Pending> {
         let pending = self.slots.try_remove(slot as usize)?;
-        if let Ok(entry) = self.index.find_entry(pending.hash, |&other| other == slot) {
-            entry.remove();
-        }
+        self.index.remove(hash, slot);
         self.order.remove(slot);
         Some(pending)
     }

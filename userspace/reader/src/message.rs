@@ -3,9 +3,8 @@
 //! a message at all.
 
 use domain::base::iana::{Class, Opcode, OptRcode, Rtype};
-use domain::base::message::RecordSection;
 use domain::base::name::ParsedName;
-use domain::base::{Message, ParsedRecord, UnknownRecordData};
+use domain::base::{Message, ParsedRecord};
 use domain::rdata::AllRecordData;
 use thiserror::Error;
 
@@ -15,9 +14,12 @@ use crate::name::WireName;
 pub mod edns;
 pub mod fault;
 mod flags;
+mod walk;
 
 use edns::Edns;
 pub use flags::{Bit, Flags};
+use walk::Walk;
+pub use walk::{Name, Record};
 
 /// The top bit of a class is no part of it in mDNS: a question that may be answered by unicast, a
 /// record that replaces what is known (RFC 6762, sections 5.4 and 10.2).
@@ -43,10 +45,19 @@ pub enum MessageError {
     Question,
 }
 
+/// Message id and QR bit (RFC 1035, section 4.1.1), without a look at the rest.
+#[must_use]
+pub fn head(payload: &[u8]) -> Option<(u16, bool)> {
+    let [id @ .., flags] = payload.first_chunk::<3>()?;
+    Some((u16::from_be_bytes(*id), flags & 0x80 != 0))
+}
+
 /// A decoded message. Borrows the payload.
 #[derive(Debug)]
 pub struct Decoded<'a> {
     message: &'a Message<[u8]>,
+    /// Where the answers begin, once the question has been read.
+    answer_section: Walk<'a>,
     /// Name of the (first) question in wire format, lower case; empty if there is no question.
     pub name: &'a [u8],
     /// Type of the question; 0 if there is none.
@@ -94,8 +105,11 @@ impl<'a> Decoded<'a> {
             return Err(MessageError::Questions(questions));
         }
         let mut decoded = Self::new(message, mdns);
-        decoded.question_into(name).ok_or(MessageError::Question)?;
-        decoded.complete = decoded.walk().is_some();
+        let mut walk = Walk::new(payload);
+        decoded
+            .read_question(&mut walk, name)
+            .ok_or(MessageError::Question)?;
+        decoded.complete = decoded.read_records(&mut walk).is_some();
         Ok(decoded)
     }
 
@@ -106,13 +120,14 @@ impl<'a> Decoded<'a> {
         let message = Message::from_slice(payload).ok()?;
         let mut decoded = Self::new(message, mdns);
         // Without one there is nothing more to say.
-        let _ = decoded.question_into(name);
+        let _ = decoded.read_question(&mut Walk::new(payload), name);
         Some(decoded)
     }
 
     fn new(message: &'a Message<[u8]>, mdns: bool) -> Self {
         Self {
             message,
+            answer_section: Walk::new(message.as_slice()),
             name: &[],
             qtype: Rtype::from_int(0),
             qclass: Class::from_int(0),
@@ -129,15 +144,18 @@ impl<'a> Decoded<'a> {
     }
 
     /// Reads the first question, if there is one; `None` if it cannot be read.
-    fn question_into(&mut self, name: &'a mut WireName) -> Option<()> {
-        let Some(question) = self.message.question().next() else {
+    fn read_question(&mut self, walk: &mut Walk<'a>, name: &'a mut WireName) -> Option<()> {
+        if !self.has_question() {
             return Some(());
+        }
+        let (parsed, qtype, class) = walk.question()?;
+        self.name = match parsed {
+            Name::Plain(octets) => name.fill(octets),
+            Name::Parsed(parsed) => name.fill_parsed(&parsed),
         };
-        let question = question.ok()?;
-        self.name = name.fill(question.qname());
-        self.qtype = question.qtype();
-        self.qclass = self.class(question.qclass());
-        self.unicast_response = self.qclass != question.qclass();
+        self.qtype = qtype;
+        self.qclass = self.class(class);
+        self.unicast_response = self.qclass != class;
         Some(())
     }
 
@@ -148,53 +166,62 @@ impl<'a> Decoded<'a> {
     }
 
     /// Looks at an answer: counts addresses, and whether its data is what its type says.
-    fn answer(&mut self, record: &ParsedRecord<'_, [u8]>) {
+    fn answer(&mut self, record: &Record<'_>) {
         self.answers += 1;
-        let class = self.class(record.class());
-        self.cache_flush |= class != record.class();
+        let class = self.class(record.class);
+        self.cache_flush |= class != record.class;
         // Other classes have data of their own, UPDATE's have none (RFC 2136, section 2.4).
         if class == Class::IN {
-            let fits = fits(record);
-            self.addresses += u16::from(fits && matches!(record.rtype(), Rtype::A | Rtype::AAAA));
+            let address = match record.rtype {
+                Rtype::A => Some(4),
+                Rtype::AAAA => Some(16),
+                _ => None,
+            };
+            let fits = match address {
+                Some(len) => record.data.len() == len,
+                None => record.parsed().is_some_and(|record| fits(&record)),
+            };
+            self.addresses += u16::from(fits && address.is_some());
             self.wrong_data |= !fits;
         }
     }
 
     /// Walks all sections; of record data only the answers' is looked at. `None` where that fails.
-    fn walk(&mut self) -> Option<()> {
-        let counts = self.message.header_counts();
-        if counts.ancount() == 0 && counts.nscount() == 0 && counts.arcount() == 0 {
+    fn read_records(&mut self, walk: &mut Walk<'a>) -> Option<()> {
+        let [questions, answers, authority, additional] = self.announced();
+        if answers | authority | additional == 0 {
             return Some(());
         }
-        let mut section = self.message.answer().ok()?;
-        for record in &mut section {
-            self.answer(&record.ok()?);
+        for _ in 1..questions {
+            walk.skip_question()?;
         }
-        let mut section = section.next_section().ok()??;
-        for record in &mut section {
-            record.ok()?;
+        self.answer_section = *walk;
+        for _ in 0..answers {
+            self.answer(&walk.record()?);
         }
-        let mut section = section.next_section().ok()??;
-        for record in &mut section {
-            self.edns(&record.ok()?);
+        for _ in 0..authority {
+            walk.record()?;
+        }
+        for _ in 0..additional {
+            let record = walk.record()?;
+            self.edns(&record);
         }
         Some(())
     }
 
     /// Takes the first OPT record; other records are left alone.
-    fn edns(&mut self, record: &ParsedRecord<'a, [u8]>) {
-        if record.rtype() != Rtype::OPT || self.edns.is_some() {
+    fn edns(&mut self, record: &Record<'a>) {
+        if record.rtype != Rtype::OPT || self.edns.is_some() {
             return;
         }
         // Class and TTL have another meaning there (RFC 6891, section 6.1.3).
-        let [extended, version, flags, _] = record.ttl().as_secs().to_be_bytes();
+        let [extended, version, flags, _] = record.ttl.to_be_bytes();
         self.rcode = OptRcode::from_parts(self.message.header().rcode(), extended);
-        let options = record.to_record::<UnknownRecordData<&[u8]>>();
         self.edns = Some(Edns {
             version,
-            udp_size: record.class().to_int(),
+            udp_size: record.class.to_int(),
             dnssec_ok: flags & 0x80 != 0,
-            options: options.ok().flatten().map_or(&[], |r| *r.data().data()),
+            options: record.data,
             left_out: 0,
         });
     }
@@ -255,20 +282,14 @@ impl<'a> Decoded<'a> {
     /// The flags of header and EDNS, and what else is one bit.
     #[must_use]
     pub fn flags(&self) -> Flags {
-        let header = self.message.header();
-        Flags::new(&[
-            (Bit::Aa, header.aa()),
-            (Bit::Tc, header.tc()),
-            (Bit::Rd, header.rd()),
-            (Bit::Ra, header.ra()),
-            (Bit::Ad, header.ad()),
-            (Bit::Cd, header.cd()),
-            (Bit::Do, self.edns.is_some_and(|edns| edns.dnssec_ok)),
-            (Bit::Reserved, header.z()),
-            (Bit::UnicastResponse, self.unicast_response),
-            (Bit::Edns, self.edns.is_some()),
-            (Bit::Broken, !self.complete),
-        ])
+        let [_, _, high, low, ..] = *self.message.header_section().as_slice() else {
+            return Flags::default();
+        };
+        Flags::of_header(u16::from_be_bytes([high, low]))
+            .with(Bit::Do, self.edns.is_some_and(|edns| edns.dnssec_ok))
+            .with(Bit::UnicastResponse, self.unicast_response)
+            .with(Bit::Edns, self.edns.is_some())
+            .with(Bit::Broken, !self.complete)
     }
 
     /// Numbers of questions, answers, authority and additional records that the header announces.
@@ -290,9 +311,9 @@ impl<'a> Decoded<'a> {
     }
 
     /// The answer records that can be read, in order.
-    pub fn answer_records(&self) -> impl Iterator<Item = ParsedRecord<'a, [u8]>> + use<'a> {
-        let section: Option<RecordSection<'a, [u8]>> = self.message.answer().ok();
-        section.into_iter().flatten().map_while(Result::ok)
+    pub fn answer_records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
+        let mut walk = self.answer_section;
+        (0..self.answers).map_while(move |_| walk.record())
     }
 }
 

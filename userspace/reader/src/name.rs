@@ -11,11 +11,16 @@ pub const NAME_MAX: usize = 255;
 /// Longest name that a [`StoredName`] keeps without a box.
 const INLINE: usize = 85;
 
+/// Octets that are folded at once.
+const CHUNK: usize = 32;
+/// Room for a name, in whole chunks.
+const ROOM: usize = NAME_MAX.next_multiple_of(CHUNK);
+
 /// A name on the stack.
 #[derive(Clone)]
 pub struct WireName {
     len: u8,
-    bytes: [u8; NAME_MAX],
+    bytes: [u8; ROOM],
 }
 
 impl WireName {
@@ -24,7 +29,7 @@ impl WireName {
     pub const fn new() -> Self {
         Self {
             len: 0,
-            bytes: [0; NAME_MAX],
+            bytes: [0; ROOM],
         }
     }
 
@@ -34,21 +39,35 @@ impl WireName {
         &self.bytes[..usize::from(self.len)]
     }
 
-    /// Takes over a parsed name, and shows it in wire format.
-    pub(crate) fn fill(&mut self, name: &ParsedName<&[u8]>) -> &[u8] {
+    /// Takes over a name in wire format, and shows it in lower case.
+    #[inline]
+    pub(crate) fn fill(&mut self, name: &[u8]) -> &[u8] {
         self.len = 0;
-        if let Some(flat) = name.as_flat_slice() {
-            self.push(flat);
-        } else {
-            for label in name.iter_labels() {
-                // A label's length octet precedes it (RFC 1035, section 3.1); at most 63.
-                self.push(&[label.len() as u8]);
-                self.push(label.as_slice());
-            }
+        self.push(name);
+        self.fold()
+    }
+
+    /// Takes over a parsed name, and shows it in wire format.
+    pub(crate) fn fill_parsed(&mut self, name: &ParsedName<&[u8]>) -> &[u8] {
+        self.len = 0;
+        for label in name.iter_labels() {
+            // A label's length octet precedes it (RFC 1035, section 3.1); at most 63.
+            self.push(&[label.len() as u8]);
+            self.push(label.as_slice());
         }
-        // Length octets are at most 63, below every letter: the whole name can be folded at once.
-        let len = usize::from(self.len);
-        self.bytes[..len].make_ascii_lowercase();
+        self.fold()
+    }
+
+    /// Length octets are at most 63, below every letter, and what follows the name does not matter: whole
+    /// chunks can be folded at once.
+    #[inline]
+    fn fold(&mut self) -> &[u8] {
+        let (chunks, _) = self.bytes.as_chunks_mut::<CHUNK>();
+        let used = usize::from(self.len).div_ceil(CHUNK);
+        chunks
+            .iter_mut()
+            .take(used)
+            .for_each(|c| c.make_ascii_lowercase());
         self.as_slice()
     }
 

@@ -16,15 +16,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use dns_trace_event::OWNERS_MAX;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 use serde::Serialize;
 use slab::Slab;
 
 use crate::cgroups::Cgroups;
 use crate::container::Place;
-use crate::matcher::order::Order;
 use crate::process::{Process, write_escaped};
 use crate::record::Owner;
+use crate::table::index::Index;
+use crate::table::order::Order;
 use processes::Processes;
 use socket::Socket;
 pub use socket::{QUIET_NS, SETTLE_NS};
@@ -53,7 +54,7 @@ pub struct OwnerCounts {
 /// Sockets and their processes.
 pub struct Owners {
     slots: Slab<Socket>,
-    index: HashTable<u32>,
+    index: Index,
     hasher: DefaultHashBuilder,
     /// From the one used longest ago.
     order: Order,
@@ -70,7 +71,7 @@ impl Owners {
     pub fn new() -> Self {
         Self {
             slots: Slab::with_capacity(MAX),
-            index: HashTable::with_capacity(MAX),
+            index: Index::with_capacity(MAX),
             hasher: DefaultHashBuilder::default(),
             order: Order::with_capacity(MAX),
             processes: Processes::new(),
@@ -167,7 +168,11 @@ impl Owners {
                 .get(*slot as usize)
                 .is_some_and(|s| s.cookie == cookie)
         };
-        self.index.find(self.hasher.hash_one(cookie), is).copied()
+        self.index.places(self.hash(cookie)).find(is)
+    }
+
+    fn hash(&self, cookie: u64) -> u32 {
+        self.hasher.hash_one(cookie) as u32
     }
 
     fn touch(&mut self, slot: u32) {
@@ -176,13 +181,9 @@ impl Owners {
     }
 
     fn insert(&mut self, socket: Socket) {
-        let hash = self.hasher.hash_one(socket.cookie);
+        let hash = self.hash(socket.cookie);
         let slot = self.slots.insert(socket) as u32;
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.index.insert_unique(hash, slot, |&slot| {
-            let socket = slots.get(slot as usize);
-            hasher.hash_one(socket.map_or(0, |socket| socket.cookie))
-        });
+        self.index.insert(hash, slot);
         self.order.push(slot);
     }
 
@@ -195,10 +196,7 @@ impl Owners {
         let Some(socket) = self.slots.try_remove(slot as usize) else {
             return;
         };
-        let hash = self.hasher.hash_one(socket.cookie);
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
-            entry.remove();
-        }
+        self.index.remove(self.hash(socket.cookie), slot);
     }
 }
 

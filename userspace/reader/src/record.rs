@@ -274,6 +274,24 @@ pub struct Packet<'a> {
 pub const LOOPBACK_IFINDEX: u32 = 1;
 
 impl<'a> Packet<'a> {
+    /// Where it came from.
+    #[must_use]
+    pub const fn from(&self) -> Endpoint {
+        Endpoint {
+            address: self.source,
+            port: self.source_port,
+        }
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub const fn to(&self) -> Endpoint {
+        Endpoint {
+            address: self.destination,
+            port: self.destination_port,
+        }
+    }
+
     /// Network namespace and device within which messages are of one lookup. To a host-wide hook that
     /// is the host, and both are 0; but what stays within a namespace is that namespace's.
     #[must_use]
@@ -349,8 +367,25 @@ pub fn address(bytes: [u8; 16]) -> IpAddr {
     Ipv6Addr::from(bytes).to_canonical()
 }
 
-/// Address and port.
-#[must_use]
-pub fn endpoint(bytes: [u8; 16], port: u16) -> SocketAddr {
-    SocketAddr::new(address(bytes), port)
+/// An address as in a record, and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// IPv6 or IPv4-mapped.
+    pub address: [u8; 16],
+    /// Port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// The address: IPv4 where it is IPv4-mapped.
+    #[must_use]
+    pub fn ip(self) -> IpAddr {
+        address(self.address)
+    }
+
+    /// Both, as the standard library has them.
+    #[must_use]
+    pub fn socket(self) -> SocketAddr {
+        SocketAddr::new(self.ip(), self.port)
+    }
 }

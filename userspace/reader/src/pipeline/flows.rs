@@ -4,13 +4,14 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 use slab::Slab;
 
-use crate::matcher::order::Order;
-use crate::matcher::{Pending, Question, Tuple};
+use crate::matcher::{Key, Pending, Question, Tuple};
 use crate::path::{Path, Way};
 use crate::record::Packet;
+use crate::table::index::Index;
+use crate::table::order::Order;
 
 /// How long a response may take from where it is first seen to the first hop of its query,
 /// nanoseconds of kernel time. The hops are of one host.
@@ -42,7 +43,7 @@ pub(super) enum State {
 pub(super) struct Flow {
     tuple: Tuple,
     question: u64,
-    hash: u64,
+    hash: u32,
     query: Way,
     response: Way,
     pub(super) state: State,
@@ -81,7 +82,7 @@ impl Waiting {
 #[derive(Debug)]
 pub(super) struct Flows {
     slots: Slab<Flow>,
-    index: HashTable<u32>,
+    index: Index,
     hasher: DefaultHashBuilder,
     /// Flows that wait, and those that have ended, from the oldest.
     waits: Order,
@@ -98,7 +99,7 @@ impl Flows {
     pub(super) fn new() -> Self {
         Self {
             slots: Slab::new(),
-            index: HashTable::new(),
+            index: Index::with_capacity(0),
             hasher: DefaultHashBuilder::default(),
             waits: Order::new(),
             ended: Order::new(),
@@ -126,13 +127,16 @@ impl Flows {
 
     /// The flow of a message, which may be new. A response without question is of the only flow with
     /// its tuple that has not ended, or of the only one.
-    pub(super) fn of(&mut self, tuple: &Tuple, question: Option<u64>, now_ns: u64) -> u32 {
+    pub(super) fn of(&mut self, key: &Key, question: Option<u64>, now_ns: u64) -> u32 {
         self.pass(now_ns);
-        let hash = self.hash(tuple);
         let (mut same, mut open, mut old) = (0_usize, None, None);
         let mut several = false;
-        for &slot in self.index.iter_hash(hash) {
-            let Some(flow) = self.slots.get(slot as usize).filter(|f| f.tuple == *tuple) else {
+        for slot in self.index.places(key.hash) {
+            let Some(flow) = self
+                .slots
+                .get(slot as usize)
+                .filter(|f| f.tuple == key.tuple)
+            else {
                 continue;
             };
             if Some(flow.question) == question {
@@ -159,9 +163,9 @@ impl Flows {
             self.remove(slot);
         }
         self.insert(Flow {
-            tuple: *tuple,
+            tuple: key.tuple,
             question: question.unwrap_or_default(),
-            hash,
+            hash: key.hash,
             query: Way::new(),
             response: Way::new(),
             state: State::Ended,
@@ -170,12 +174,12 @@ impl Flows {
     }
 
     /// The flow of a query that is pending or was.
-    pub(super) fn find(&self, tuple: &Tuple, question: &Question<'_>) -> Option<u32> {
+    pub(super) fn find(&self, key: &Key, question: &Question<'_>) -> Option<u32> {
         let question = self.question(question);
-        let mut slots = self.index.iter_hash(self.hash(tuple)).copied();
+        let mut slots = self.index.places(key.hash);
         slots.find(|slot| {
             let flow = self.get(*slot);
-            flow.is_some_and(|flow| flow.question == question && flow.tuple == *tuple)
+            flow.is_some_and(|flow| flow.question == question && flow.tuple == key.tuple)
         })
     }
 
@@ -335,18 +339,11 @@ impl Flows {
         }
     }
 
-    fn hash(&self, tuple: &Tuple) -> u64 {
-        tuple.hash(&self.hasher)
-    }
-
     /// A new flow is in the list of those that have ended, until something is made of it.
     fn insert(&mut self, flow: Flow) -> u32 {
         let hash = flow.hash;
         let slot = self.slots.insert(flow) as u32;
-        let slots = &self.slots;
-        self.index.insert_unique(hash, slot, |&slot| {
-            slots.get(slot as usize).map_or(0, |flow| flow.hash)
-        });
+        self.index.insert(hash, slot);
         self.ended.push(slot);
         self.ended_len += 1;
         slot
@@ -357,8 +354,6 @@ impl Flows {
         let Some(flow) = self.slots.try_remove(slot as usize) else {
             return;
         };
-        if let Ok(entry) = self.index.find_entry(flow.hash, |&other| other == slot) {
-            entry.remove();
-        }
+        self.index.remove(flow.hash, slot);
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use super::flows::{Flows, State};
 use super::messages::{Messages, is_mdns, is_mdns_peer, orphaned, sender, tuple};
 use crate::lookup::Lookup;
-use crate::matcher::{Pending, Tuple};
+use crate::matcher::{Key, Pending};
 use crate::message::Decoded;
 use crate::name::WireName;
 use crate::path::{Hop, Path, Way};
@@ -30,12 +30,12 @@ impl Messages<'_> {
     pub(super) fn query_at_hop(
         &mut self,
         packet: &Packet<'_>,
+        key: &Key,
         message: &Decoded<'_>,
-        tuple: &Tuple,
     ) -> io::Result<()> {
         self.expire(packet.time_ns)?;
         let question = question(&self.flows, packet, message);
-        let slot = self.flows.of(tuple, question, packet.time_ns);
+        let slot = self.flows.of(key, question, packet.time_ns);
         let earlier = self.flows.waiting(slot).is_some_and(|waiting| {
             waiting.pending.is_none() && waiting.packet().time_ns < packet.time_ns
         });
@@ -45,7 +45,7 @@ impl Messages<'_> {
         }
         if !self.flows.query(slot, packet) {
             self.counts.query_hops += 1;
-            self.first_hop(slot, packet, message, tuple);
+            self.first_hop(slot, packet, key, message);
             return Ok(());
         }
         if let Some(waiting) = self.flows.waiting(slot)
@@ -55,7 +55,7 @@ impl Messages<'_> {
             self.counts.retransmissions += 1;
             return Ok(());
         }
-        self.query_sent(packet, message, tuple)?;
+        self.query_sent(packet, key, message)?;
         if is_mdns_peer(packet) {
             self.flows.end(slot);
             return Ok(());
@@ -65,7 +65,7 @@ impl Messages<'_> {
             State::Ended => self.flows.pend(slot),
             // Several rings: the response was read first. It waits until all hops have been read.
             State::Waiting(_) => {
-                let pending = self.matcher.response(tuple, Some(&message.question()));
+                let pending = self.matcher.response(key, Some(&message.question()));
                 if let Some(waiting) = self.flows.waiting(slot) {
                     waiting.pending = pending;
                 }
@@ -78,12 +78,12 @@ impl Messages<'_> {
     pub(super) fn response_at_hop(
         &mut self,
         packet: &Packet<'_>,
+        key: &Key,
         message: &Decoded<'_>,
         further: bool,
     ) -> io::Result<()> {
-        let tuple = tuple(packet, message.id(), true);
         let question = question(&self.flows, packet, message);
-        let slot = self.flows.of(&tuple, question, packet.time_ns);
+        let slot = self.flows.of(key, question, packet.time_ns);
         if !self.flows.response(slot, packet) {
             self.counts.response_hops += 1;
             return match self.arrived(slot) {
@@ -94,7 +94,7 @@ impl Messages<'_> {
         if self.flows.state(slot) == State::Pending {
             let question = message.question();
             let question = message.has_question().then_some(&question);
-            if let Some(pending) = self.matcher.response(&tuple, question) {
+            if let Some(pending) = self.matcher.response(key, question) {
                 return self.answered_at(slot, pending, packet, message);
             }
         }
@@ -114,9 +114,9 @@ impl Messages<'_> {
         if !packet.hook.host_wide() {
             return false;
         }
-        let tuple = tuple(packet, 0, false);
+        let key = self.matcher.key(tuple(packet, 0, false));
         let payload = self.flows.payload(packet.payload);
-        let slot = self.flows.of(&tuple, Some(payload), packet.time_ns);
+        let slot = self.flows.of(&key, Some(payload), packet.time_ns);
         let before = !self.flows.query(slot, packet);
         self.flows.end(slot);
         self.counts.malformed_hops += u64::from(before);
@@ -136,7 +136,9 @@ impl Messages<'_> {
         if !pending.tuple.host_wide {
             return None;
         }
-        let slot = self.flows.find(&pending.tuple, &pending.question())?;
+        let slot = self
+            .flows
+            .find(&self.matcher.key(pending.tuple), &pending.question())?;
         self.flows.end(slot);
         self.flows.ways(slot)
     }
@@ -175,7 +177,7 @@ impl Messages<'_> {
     }
 
     /// With several rings the first hop may be read after others: only there the sender is known.
-    fn first_hop(&mut self, slot: u32, packet: &Packet<'_>, message: &Decoded<'_>, tuple: &Tuple) {
+    fn first_hop(&mut self, slot: u32, packet: &Packet<'_>, key: &Key, message: &Decoded<'_>) {
         let cookie = sender(packet);
         let first = self
             .flows
@@ -189,7 +191,7 @@ impl Messages<'_> {
         let waiting = self.flows.waiting(slot).and_then(|w| w.pending.as_mut());
         let pending = match waiting {
             Some(pending) => Some(pending),
-            None => self.matcher.pending_mut(tuple, &message.question()),
+            None => self.matcher.pending_mut(key, &message.question()),
         };
         if let Some(pending) = pending {
             let facts = &mut pending.facts;
@@ -221,11 +223,11 @@ impl Messages<'_> {
     fn answered_along(
         &mut self,
         slot: u32,
-        pending: Pending,
+        mut pending: Pending,
         packet: &Packet<'_>,
         message: &Decoded<'_>,
     ) -> io::Result<()> {
-        let pending = self.owned(pending);
+        self.owned(&mut pending);
         if packet.transport == Transport::Udp && message.is_truncated() {
             self.truncated.note(&pending, packet.time_ns);
         }
@@ -244,12 +246,11 @@ impl Messages<'_> {
         packet: &Packet<'_>,
         message: &Decoded<'_>,
     ) -> io::Result<()> {
-        let tuple = tuple(packet, message.id(), true);
         let (_, response) = self.flows.ways(slot).unwrap_or_default();
         let path = Path {
             query: &NOWHERE,
             response: &response,
         };
-        self.show(&Lookup::alone(packet, &tuple, message, orphaned(packet)).along(path))
+        self.show(&Lookup::alone(packet, message, orphaned(packet)).along(path))
     }
 }

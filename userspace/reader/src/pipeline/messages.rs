@@ -9,8 +9,8 @@ use crate::clock::WallClock;
 use crate::counts::Counts;
 use crate::filter::Filter;
 use crate::lookup::{Lookup, Outcome, PORT_LLMNR, PORT_MDNS};
-use crate::matcher::{Facts, Matcher, Pending, Queried, Tuple};
-use crate::message::Decoded;
+use crate::matcher::{Facts, Key, Matcher, Pending, Queried, Tuple};
+use crate::message::{self, Decoded};
 use crate::name::WireName;
 use crate::owners::Owners;
 use crate::path::Path;
@@ -62,14 +62,16 @@ impl Messages<'_> {
         packet: &Packet<'_>,
         transfer: &mut Transfer,
     ) -> io::Result<()> {
+        // First of all: what it fetches comes while the message is decoded.
+        let key = self.key(packet);
         let mut name = WireName::new();
         let decoded = Decoded::decode(packet.payload, is_mdns(packet), &mut name);
         if self.tap.is_some() {
-            self.tapped(packet, decoded.as_ref().ok())?;
+            self.tapped(packet, &key, decoded.as_ref().ok())?;
         }
         match decoded {
-            Ok(message) if message.is_response() => self.response(packet, &message, transfer),
-            Ok(message) => self.query(packet, &message),
+            Ok(message) if message.is_response() => self.response(packet, &key, &message, transfer),
+            Ok(message) => self.query(packet, &key, &message),
             Err(error) => {
                 tracing::trace!(%error, "no DNS message");
                 self.counts.malformed += 1;
@@ -84,10 +86,21 @@ impl Messages<'_> {
         }
     }
 
+    /// Whom a message belongs to.
+    fn key(&self, packet: &Packet<'_>) -> Key {
+        let (id, response) = message::head(packet.payload).unwrap_or_default();
+        self.matcher.key(tuple(packet, id, response))
+    }
+
     /// Lets the tap see a message, before anything becomes of it.
-    fn tapped(&mut self, packet: &Packet<'_>, message: Option<&Decoded<'_>>) -> io::Result<()> {
+    fn tapped(
+        &mut self,
+        packet: &Packet<'_>,
+        key: &Key,
+        message: Option<&Decoded<'_>>,
+    ) -> io::Result<()> {
         let asker = match message {
-            Some(message) if message.is_response() => self.asker_of_response(packet, message),
+            Some(message) if message.is_response() => self.asker_of_response(key, message),
             Some(_) => asker_of_query(&mut self.owners, packet),
             None => Asker::default(),
         };
@@ -97,9 +110,8 @@ impl Messages<'_> {
     }
 
     /// Who sent the query of a response, while it is pending.
-    fn asker_of_response(&mut self, packet: &Packet<'_>, message: &Decoded<'_>) -> Asker {
-        let tuple = tuple(packet, message.id(), true);
-        let Some(pending) = self.matcher.pending_mut(&tuple, &message.question()) else {
+    fn asker_of_response(&mut self, key: &Key, message: &Decoded<'_>) -> Asker {
+        let Some(pending) = self.matcher.pending_mut(key, &message.question()) else {
             return Asker::default();
         };
         let facts = &pending.facts;
@@ -112,30 +124,30 @@ impl Messages<'_> {
         }
     }
 
-    fn query(&mut self, packet: &Packet<'_>, message: &Decoded<'_>) -> io::Result<()> {
+    fn query(&mut self, packet: &Packet<'_>, key: &Key, message: &Decoded<'_>) -> io::Result<()> {
         self.counts.queries += 1;
         self.counts.scaled.queries += u64::from(packet.sample);
-        let tuple = tuple(packet, message.id(), false);
         if packet.hook.host_wide() {
-            return self.query_at_hop(packet, message, &tuple);
+            return self.query_at_hop(packet, key, message);
         }
-        self.query_sent(packet, message, &tuple)
+        self.query_sent(packet, key, message)
     }
 
     /// A query that its client sends, for the first time or again.
     pub(super) fn query_sent(
         &mut self,
         packet: &Packet<'_>,
+        key: &Key,
         message: &Decoded<'_>,
-        tuple: &Tuple,
     ) -> io::Result<()> {
+        let tuple = &key.tuple;
         let cookie = sender(packet);
         let process = self.owners.query(cookie, packet.time_ns);
         let cgroup_id = if cookie == 0 { 0 } else { packet.cgroup_id };
         let place = self.owners.place(process.as_deref(), cgroup_id);
         if is_mdns_peer(packet) {
             // Answered to everybody, without question and without id (RFC 6762, section 6).
-            let mut lookup = Lookup::alone(packet, tuple, message, Outcome::Multicast);
+            let mut lookup = Lookup::alone(packet, message, Outcome::Multicast);
             lookup.process = process.as_deref();
             lookup.place = place.as_deref();
             self.count_owner(cookie, lookup.process.is_some());
@@ -163,7 +175,7 @@ impl Messages<'_> {
             retry: packet.transport == Transport::Tcp
                 && self.truncated.take(tuple, &question, packet.time_ns),
         };
-        match self.matcher.query(tuple, &question, facts, edns.options) {
+        match self.matcher.query(key, &question, facts, edns.options) {
             Queried::Pending => {}
             Queried::Retransmission => {
                 self.counts.retransmissions += 1;
@@ -180,6 +192,7 @@ impl Messages<'_> {
     fn response(
         &mut self,
         packet: &Packet<'_>,
+        key: &Key,
         message: &Decoded<'_>,
         transfer: &mut Transfer,
     ) -> io::Result<()> {
@@ -191,20 +204,19 @@ impl Messages<'_> {
             *transfer = Some(message.id());
         }
         if packet.hook.host_wide() {
-            return self.response_at_hop(packet, message, further);
+            return self.response_at_hop(packet, key, message, further);
         }
-        if self.answer(packet, message)? {
+        if self.answer(packet, key, message)? {
             return Ok(());
         }
         if further {
             self.further_of_transfer(message);
             return Ok(());
         }
-        let tuple = tuple(packet, message.id(), true);
-        if self.held.hold(packet, &tuple, message) {
+        if self.held.hold(packet, &key.tuple, message) {
             return Ok(());
         }
-        self.show(&Lookup::alone(packet, &tuple, message, orphaned(packet)))
+        self.show(&Lookup::alone(packet, message, orphaned(packet)))
     }
 
     pub(super) fn further_of_transfer(&mut self, message: &Decoded<'_>) {
@@ -213,17 +225,21 @@ impl Messages<'_> {
     }
 
     /// Shows the lookup that a response ends; `false` if its query is not pending.
-    fn answer(&mut self, packet: &Packet<'_>, message: &Decoded<'_>) -> io::Result<bool> {
+    fn answer(
+        &mut self,
+        packet: &Packet<'_>,
+        key: &Key,
+        message: &Decoded<'_>,
+    ) -> io::Result<bool> {
         if is_mdns_peer(packet) {
             return Ok(false);
         }
-        let tuple = tuple(packet, message.id(), true);
         let question = message.question();
         let question = message.has_question().then_some(&question);
-        let Some(pending) = self.matcher.response(&tuple, question) else {
+        let Some(mut pending) = self.matcher.response(key, question) else {
             return Ok(false);
         };
-        let pending = self.owned(pending);
+        self.owned(&mut pending);
         if packet.transport == Transport::Udp && message.is_truncated() {
             self.truncated.note(&pending, packet.time_ns);
         }
@@ -235,7 +251,10 @@ impl Messages<'_> {
     fn released(&mut self, record: &held::Record) -> io::Result<()> {
         let packet = record.packet();
         match Decoded::decode(packet.payload, is_mdns(&packet), &mut WireName::new()) {
-            Ok(message) => self.answer(&packet, &message).map(drop),
+            Ok(message) => {
+                let key = self.key(&packet);
+                self.answer(&packet, &key, &message).map(drop)
+            }
             Err(_) => Ok(()),
         }
     }
@@ -244,17 +263,14 @@ impl Messages<'_> {
     pub(super) fn orphan(&mut self, record: &held::Record) -> io::Result<()> {
         let packet = record.packet();
         match Decoded::decode(packet.payload, is_mdns(&packet), &mut WireName::new()) {
-            Ok(message) => {
-                let tuple = tuple(&packet, message.id(), true);
-                self.show(&Lookup::alone(&packet, &tuple, &message, orphaned(&packet)))
-            }
+            Ok(message) => self.show(&Lookup::alone(&packet, &message, orphaned(&packet))),
             Err(_) => Ok(()),
         }
     }
 
     /// Shows the lookup of a query that nobody answered. With a query to a group that is no error.
-    fn unanswered(&mut self, pending: Pending, outcome: Outcome) -> io::Result<()> {
-        let pending = self.owned(pending);
+    fn unanswered(&mut self, mut pending: Pending, outcome: Outcome) -> io::Result<()> {
+        self.owned(&mut pending);
         let group = pending.tuple.server == [0; 16];
         let outcome = if group { Outcome::Multicast } else { outcome };
         let ways = self.end_of(&pending);
@@ -266,7 +282,7 @@ impl Messages<'_> {
     }
 
     /// A query whose lookup ends: its process may have been announced since, by another ring.
-    pub(super) fn owned(&mut self, mut pending: Pending) -> Pending {
+    pub(super) fn owned(&mut self, pending: &mut Pending) {
         let facts = &mut pending.facts;
         if facts.process.is_none() {
             facts.process = self.owners.of_query(facts.socket_cookie, facts.time_ns);
@@ -275,7 +291,6 @@ impl Messages<'_> {
             facts.place = self.owners.place(facts.process.as_deref(), 0);
         }
         self.count_owner(facts.socket_cookie, facts.process.is_some());
-        pending
     }
 
     const fn count_owner(&mut self, cookie: u64, known: bool) {

@@ -249,10 +249,10 @@ impl<W: Write> TableSink<W> {
             None => self.cell(WHO, WHO, lookup.client.ip())?,
         }
         if wide {
-            self.cell(ENDPOINT, endpoint, lookup.client)?;
+            self.cell(ENDPOINT, endpoint, lookup.client.socket())?;
         }
         if server {
-            self.cell(ENDPOINT, endpoint, lookup.server)?;
+            self.cell(ENDPOINT, endpoint, lookup.server.socket())?;
         }
         if wide {
             self.cell(PROTO, PROTO, lookup.transport.name())?;
@@ -375,8 +375,8 @@ impl fmt::Display for AnswerList<'_> {
             if i > 0 {
                 f.write_str(", ")?;
             }
-            if record.rtype().to_int() != self.0.dns.as_ref().map_or(0, |d| d.question.qtype) {
-                write!(f, "{} ", record.rtype())?;
+            if record.rtype.to_int() != self.0.dns.as_ref().map_or(0, |d| d.question.qtype) {
+                write!(f, "{} ", record.rtype)?;
             }
             write!(f, "{}", Data(record))?;
         }

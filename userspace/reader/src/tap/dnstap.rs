@@ -7,7 +7,7 @@ use super::{Asker, Format, note};
 use crate::clock::WallClock;
 use crate::counts::KernelCounts;
 use crate::interface::Interfaces;
-use crate::record::{Direction, LOOPBACK_IFINDEX, Packet, Transport, endpoint};
+use crate::record::{Direction, LOOPBACK_IFINDEX, Packet, Transport};
 use crate::sink::json::out::Out;
 use crate::spool::Whole;
 
@@ -71,8 +71,7 @@ impl Format for Dnstap {
         clock: WallClock,
         out: &mut Vec<u8>,
     ) {
-        let source = endpoint(packet.source, packet.source_port);
-        let destination = endpoint(packet.destination, packet.destination_port);
+        let (source, destination) = (packet.from().socket(), packet.to().socket());
         let (initiator, responder) = if from_server {
             (destination, source)
         } else {

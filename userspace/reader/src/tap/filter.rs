@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::filter::within;
 use crate::message::Decoded;
 use crate::name::Suffix;
-use crate::record::{Packet, address};
+use crate::record::Packet;
 
 /// Conditions on a message. Empty lists hold always.
 ///
@@ -32,7 +32,7 @@ impl MessageFilter {
     pub(super) fn admits_ends(&self, packet: &Packet<'_>, from_server: bool) -> bool {
         let ends = (packet.source, packet.destination);
         let (client, server) = if from_server { (ends.1, ends.0) } else { ends };
-        within(&self.clients, address(client)) && within(&self.servers, address(server))
+        within(&self.clients, client) && within(&self.servers, server)
     }
 
     /// Whether a message is wanted; `None` is one that cannot be read.

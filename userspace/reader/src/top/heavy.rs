@@ -14,7 +14,9 @@
 use std::borrow::Borrow;
 use std::hash::{BuildHasher as _, Hash};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
+
+use crate::table::index::Index;
 
 /// A key and what is known of it.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +46,7 @@ pub struct Heavy<K, V> {
     slots: Vec<Slot<K, V>>,
     /// Indices of slots; none has a higher bound than those below it.
     heap: Vec<u32>,
-    index: HashTable<u32>,
+    index: Index,
     hasher: DefaultHashBuilder,
     most: usize,
     evicted: u64,
@@ -58,8 +60,7 @@ impl<K, V: Default> Heavy<K, V> {
         Self {
             slots: Vec::with_capacity(most),
             heap: Vec::with_capacity(most),
-            // Half empty at most, so that it is put in order in place and never grows.
-            index: HashTable::with_capacity(2 * most),
+            index: Index::with_capacity(most),
             hasher: DefaultHashBuilder::default(),
             most,
             evicted: 0,
@@ -84,13 +85,12 @@ impl<K, V: Default> Heavy<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hasher.hash_one(key) as u32;
         let slots = &self.slots;
-        let known = self
-            .index
-            .find(hash, |at| slots[*at as usize].key.borrow() == key);
+        let is = |at: &u32| slots[*at as usize].key.borrow() == key;
+        let known = self.index.places(hash).find(is);
         let at = match known {
-            Some(at) => *at as usize,
+            Some(at) => at as usize,
             None => self.take_slot(hash, own(key)),
         };
         self.slots[at].counted += 1;
@@ -99,7 +99,7 @@ impl<K, V: Default> Heavy<K, V> {
     }
 
     /// A slot for a new key: a free one, or that with the lowest bound.
-    fn take_slot<Q>(&mut self, hash: u64, key: K) -> usize
+    fn take_slot<Q>(&mut self, hash: u32, key: K) -> usize
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -121,19 +121,14 @@ impl<K, V: Default> Heavy<K, V> {
         } else {
             let at = self.heap[0];
             let old = &mut self.slots[at as usize];
-            let old_hash = self.hasher.hash_one(old.key.borrow());
-            if let Ok(entry) = self.index.find_entry(old_hash, |other| *other == at) {
-                entry.remove();
-            }
+            let old_hash = self.hasher.hash_one(old.key.borrow()) as u32;
+            self.index.remove(old_hash, at);
             slot.missed = old.bound();
             *old = slot;
             self.evicted += 1;
             at as usize
         };
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.index.insert_unique(hash, at as u32, |other| {
-            hasher.hash_one(slots[*other as usize].key.borrow())
-        });
+        self.index.insert(hash, at as u32);
         at
     }
 

@@ -186,7 +186,7 @@ impl Tally {
         if let Some(ns) = duration {
             self.latency.add(ns);
         }
-        let (client, server) = (lookup.client.ip(), lookup.server);
+        let (client, server) = (lookup.client.ip(), lookup.server.socket());
         let row = self.clients.count(&client, |client| *client);
         row.add(end, duration);
         let row = self.servers.count(&server, |server| *server);

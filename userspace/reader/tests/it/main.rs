@@ -25,3 +25,4 @@ mod streams;
 mod tcp;
 mod top;
 mod tshark;
+mod walk;

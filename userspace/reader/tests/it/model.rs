@@ -149,7 +149,8 @@ fn real(matcher: &mut Matcher, now: u64, step: &Step, events: &mut Vec<Event>) {
                 qtype: 1,
                 qclass: 1,
             };
-            match matcher.query(&tuple(client, id), &question, facts, &[]) {
+            let key = matcher.key(tuple(client, id));
+            match matcher.query(&key, &question, facts, &[]) {
                 Queried::Pending => {}
                 Queried::Retransmission => events.push(Event::Retransmission),
                 Queried::Evicted(pending) => events.push(Event::Evicted(pending.facts.time_ns)),
@@ -162,7 +163,8 @@ fn real(matcher: &mut Matcher, now: u64, step: &Step, events: &mut Vec<Event>) {
                 qtype: 1,
                 qclass: 1,
             });
-            match matcher.response(&tuple(client, id), question.as_ref()) {
+            let key = matcher.key(tuple(client, id));
+            match matcher.response(&key, question.as_ref()) {
                 Some(pending) => {
                     events.push(Event::Answered(
                         pending.facts.time_ns,

@@ -1,7 +1,6 @@
 //! The layout of a line: what does not change is text, in the order in which it is written.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 
 use domain::base::iana::{Class, OptRcode, Rtype};
 
@@ -12,8 +11,8 @@ use crate::interface::Interfaces;
 use crate::lookup::{Dns, Lookup, Protocol};
 use crate::message::Decoded;
 use crate::process::{Process, write_escaped};
-use crate::record::{Direction, Hook};
-use crate::sink::rdata::{Data, resolved_ip};
+use crate::record::{Direction, Endpoint, Hook, Transport};
+use crate::sink::rdata::Data;
 
 /// Writes one object and a line end. `timestamp` is in the form of RFC 3339, `interfaces` knows the
 /// names of devices; `idna` adds names in Unicode.
@@ -39,15 +38,7 @@ pub(super) fn write(
     endpoint(out, lookup.client);
     out.raw(r#","server":"#);
     endpoint(out, lookup.server);
-    out.raw(r#","network":{"transport":""#);
-    out.raw(lookup.transport.name());
-    out.raw(r#"","protocol":""#);
-    out.raw(lookup.protocol().name());
-    out.raw(if lookup.client.is_ipv4() {
-        r#"","type":"ipv4"},"#
-    } else {
-        r#"","type":"ipv6"},"#
-    });
+    network(out, lookup);
     if let Some(asker) = lookup.process {
         process(out, asker);
     }
@@ -64,6 +55,24 @@ pub(super) fn write(
     }
     own::write(out, lookup, interfaces, idna);
     out.raw("}\n");
+}
+
+fn network(out: &mut Out, lookup: &Lookup<'_>) {
+    let kind = if lookup.client.ip().is_ipv4() {
+        r#"","type":"ipv4"},"#
+    } else {
+        r#"","type":"ipv6"},"#
+    };
+    // What nearly all are.
+    if (lookup.transport, lookup.protocol()) == (Transport::Udp, Protocol::Dns) {
+        out.raw(r#","network":{"transport":"udp","protocol":"dns"#);
+        return out.raw(kind);
+    }
+    out.raw(r#","network":{"transport":""#);
+    out.raw(lookup.transport.name());
+    out.raw(r#"","protocol":""#);
+    out.raw(lookup.protocol().name());
+    out.raw(kind);
 }
 
 fn dns(out: &mut Out, dns: &Dns<'_>, protocol: Protocol) {
@@ -114,12 +123,12 @@ fn answers(out: &mut Out, response: &Decoded<'_>) {
         } else {
             r#"{"name":""#
         });
-        out.parsed_name(record.owner());
-        type_and_class(out, record.rtype(), response.class(record.class()));
+        out.owner(record.owner);
+        type_and_class(out, record.rtype, response.class(record.class));
         out.raw(r#","ttl":"#);
-        out.number(record.ttl().as_secs());
+        out.number(record.ttl);
         out.raw(r#","data":""#);
-        match resolved_ip(&record) {
+        match record.address() {
             Some(address) => out.note(address),
             None => out.text(|text| write!(text, "{}", Data(record))),
         }
@@ -156,11 +165,11 @@ fn rcode(out: &mut Out, code: OptRcode) {
     }
 }
 
-fn endpoint(out: &mut Out, endpoint: SocketAddr) {
+fn endpoint(out: &mut Out, endpoint: Endpoint) {
     out.raw(r#"{"address":""#);
     out.address(endpoint.ip());
     out.raw(r#"","port":"#);
-    out.number(endpoint.port());
+    out.number(endpoint.port);
     out.raw("}");
 }
 

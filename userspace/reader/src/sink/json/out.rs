@@ -7,8 +7,7 @@ use std::mem;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use domain::base::name::{ParsedName, ToName as _};
-
+use crate::message::Name;
 use crate::name::{Presented, PresentedParsed, is_plain};
 
 /// Numbers of an octet as text with a dot behind, and their digits.
@@ -97,10 +96,10 @@ impl Out {
 
     /// A name of a message, likewise.
     #[inline]
-    pub(crate) fn parsed_name(&mut self, name: ParsedName<&[u8]>) {
-        match name.as_flat_slice() {
-            Some(wire) => self.name(wire),
-            None => self.text(|text| PresentedParsed(name).write_to(text)),
+    pub(crate) fn owner(&mut self, name: Name<'_>) {
+        match name {
+            Name::Plain(wire) => self.name(wire),
+            Name::Parsed(name) => self.text(|text| PresentedParsed(name).write_to(text)),
         }
     }
 
@@ -230,6 +229,7 @@ impl fmt::Write for Escaped<'_> {
 mod tests {
     use std::net::Ipv4Addr;
 
+    use domain::base::name::ParsedName;
     use domain::dep::octseq::Parser;
     use proptest::prelude::*;
 
@@ -275,7 +275,7 @@ mod tests {
             slow.text(|text| Presented(&wire).write_to(text));
             let mut fast = Out::with_capacity(0);
             match ParsedName::parse(&mut Parser::from_ref(&wire[..])) {
-                Ok(name) if parsed => fast.parsed_name(name),
+                Ok(name) if parsed => fast.owner(Name::Parsed(name)),
                 _ => fast.name(&wire),
             }
             prop_assert_eq!(fast.as_bytes(), slow.as_bytes());

@@ -7,7 +7,7 @@ use super::{edns, path};
 use crate::interface::Interfaces;
 use crate::lookup::{Dns, Lookup};
 use crate::message::{Bit, Decoded};
-use crate::name::{Presented, PresentedParsed};
+use crate::name::Presented;
 use crate::process::write_escaped;
 use crate::unicode;
 
@@ -108,7 +108,7 @@ fn fault(out: &mut Out, lookup: &Lookup<'_>) {
 fn names(out: &mut Out, dns: &Dns<'_>) {
     let question = Presented(dns.question.name).to_string();
     let owners = dns.response.into_iter().flat_map(Decoded::answer_records);
-    let owners = owners.map(|record| PresentedParsed(record.owner()).to_string());
+    let owners = owners.map(|record| record.owner.to_string());
     let mut last = String::new();
     let mut first = true;
     for name in std::iter::once(question).chain(owners) {
