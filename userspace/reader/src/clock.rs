@@ -56,8 +56,8 @@ impl WallClock {
     }
 }
 
-/// RFC 3339 in UTC with nine digits of a second: `2026-01-02T03:04:05.000000000Z`.
-const STAMP: usize = 30;
+/// Octets of a time stamp: RFC 3339 in UTC with nine digits of a second: `2026-01-02T03:04:05.000000000Z`.
+pub const STAMP: usize = 30;
 /// Where those nine digits begin.
 const FRACTION: usize = 20;
 
@@ -78,8 +78,8 @@ impl StampWriter {
         }
     }
 
-    /// The stamp of a time in nanoseconds since 1970.
-    pub fn write(&mut self, unix_ns: i64) -> &str {
+    /// The stamp of a time in nanoseconds since 1970, in ASCII.
+    pub fn write(&mut self, unix_ns: i64) -> &[u8; STAMP] {
         let second = unix_ns.div_euclid(1_000_000_000);
         let mut fraction = unix_ns.rem_euclid(1_000_000_000);
         if second != self.second {
@@ -94,8 +94,7 @@ impl StampWriter {
             *digit = b'0' + (fraction % 10) as u8;
             fraction /= 10;
         }
-        // Digits and punctuation only.
-        str::from_utf8(&self.text).unwrap_or_default()
+        &self.text
     }
 }
 
@@ -122,7 +121,7 @@ mod tests {
             -1,
         ] {
             let time = Timestamp::from_nanosecond(i128::from(ns)).unwrap();
-            assert_eq!(writer.write(ns), format!("{time:.9}"));
+            assert_eq!(writer.write(ns), format!("{time:.9}").as_bytes());
         }
     }
 }

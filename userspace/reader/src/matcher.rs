@@ -279,19 +279,16 @@ impl Matcher {
         })
     }
 
-    /// Takes out the query to a response. A response without question (as servers may send with
+    /// Finds the query to a response, and gives its slot. A response without question (as servers may send with
     /// FORMERR or REFUSED) finds the query with its tuple, if there is exactly one.
-    pub fn response(&mut self, key: &Key, question: Option<&Question<'_>>) -> Option<Pending> {
+    pub fn find(&self, key: &Key, question: Option<&Question<'_>>) -> Option<u32> {
         let mut found = None;
         for slot in self.index.places(key.hash) {
             let Some(pending) = self.slots.get(slot as usize) else {
                 continue;
             };
             match question {
-                Some(question) if pending.is(&key.tuple, question) => {
-                    found = Some(slot);
-                    break;
-                }
+                Some(question) if pending.is(&key.tuple, question) => return Some(slot),
                 None if pending.tuple == key.tuple => {
                     if found.is_some() {
                         return None;
@@ -301,17 +298,17 @@ impl Matcher {
                 _ => {}
             }
         }
-        self.take(key.hash, found?)
+        found
     }
 
-    /// The query, if it is pending.
-    pub fn pending_mut(&mut self, key: &Key, question: &Question<'_>) -> Option<&mut Pending> {
-        let is = |slot: &u32| {
-            let pending = self.slots.get(*slot as usize);
-            pending.is_some_and(|pending| pending.is(&key.tuple, question))
-        };
-        let slot = self.index.places(key.hash).find(is)?;
+    /// The query in a slot.
+    pub fn get_mut(&mut self, slot: u32) -> Option<&mut Pending> {
         self.slots.get_mut(slot as usize)
+    }
+
+    /// Takes out the query in a slot, which was found by this key.
+    pub fn take(&mut self, key: &Key, slot: u32) -> Option<Pending> {
+        self.remove_at(key.hash, slot)
     }
 
     /// Takes out the oldest query if its time is up at `now_ns`.
@@ -332,10 +329,11 @@ impl Matcher {
 
     fn remove(&mut self, slot: u32) -> Option<Pending> {
         let hash = self.slots.get(slot as usize)?.tuple.hash(&self.hasher);
-        self.take(hash, slot)
+        self.remove_at(hash, slot)
     }
 
-    fn take(&mut self, hash: u32, slot: u32) -> Option<Pending> {
+    #[inline]
+    fn remove_at(&mut self, hash: u32, slot: u32) -> Option<Pending> {
         let pending = self.slots.try_remove(slot as usize)?;
         self.index.remove(hash, slot);
         self.order.remove(slot);

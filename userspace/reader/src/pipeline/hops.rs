@@ -4,9 +4,9 @@
 use std::io;
 
 use super::flows::{Flows, State};
-use super::messages::{Messages, is_mdns, is_mdns_peer, orphaned, sender, tuple};
+use super::messages::{Messages, is_mdns, is_mdns_peer, orphaned, own, sender, tuple};
 use crate::lookup::Lookup;
-use crate::matcher::{Key, Pending};
+use crate::matcher::{Key, Pending, Question};
 use crate::message::Decoded;
 use crate::name::WireName;
 use crate::path::{Hop, Path, Way};
@@ -65,7 +65,7 @@ impl Messages<'_> {
             State::Ended => self.flows.pend(slot),
             // Several rings: the response was read first. It waits until all hops have been read.
             State::Waiting(_) => {
-                let pending = self.matcher.response(key, Some(&message.question()));
+                let pending = self.taken(key, Some(&message.question()));
                 if let Some(waiting) = self.flows.waiting(slot) {
                     waiting.pending = pending;
                 }
@@ -94,7 +94,7 @@ impl Messages<'_> {
         if self.flows.state(slot) == State::Pending {
             let question = message.question();
             let question = message.has_question().then_some(&question);
-            if let Some(pending) = self.matcher.response(key, question) {
+            if let Some(pending) = self.taken(key, question) {
                 return self.answered_at(slot, pending, packet, message);
             }
         }
@@ -129,6 +129,12 @@ impl Messages<'_> {
             self.release(slot)?;
         }
         Ok(())
+    }
+
+    /// Takes out the query to a response.
+    fn taken(&mut self, key: &Key, question: Option<&Question<'_>>) -> Option<Pending> {
+        let slot = self.matcher.find(key, question)?;
+        self.matcher.take(key, slot)
     }
 
     /// The end of a flow whose query nobody answered, and its path.
@@ -191,7 +197,10 @@ impl Messages<'_> {
         let waiting = self.flows.waiting(slot).and_then(|w| w.pending.as_mut());
         let pending = match waiting {
             Some(pending) => Some(pending),
-            None => self.matcher.pending_mut(key, &message.question()),
+            None => {
+                let slot = self.matcher.find(key, Some(&message.question()));
+                slot.and_then(|slot| self.matcher.get_mut(slot))
+            }
         };
         if let Some(pending) = pending {
             let facts = &mut pending.facts;
@@ -227,7 +236,7 @@ impl Messages<'_> {
         packet: &Packet<'_>,
         message: &Decoded<'_>,
     ) -> io::Result<()> {
-        self.owned(&mut pending);
+        own(&mut pending, &mut self.owners, &mut self.counts);
         if packet.transport == Transport::Udp && message.is_truncated() {
             self.truncated.note(&pending, packet.time_ns);
         }

@@ -111,7 +111,8 @@ impl Messages<'_> {
 
     /// Who sent the query of a response, while it is pending.
     fn asker_of_response(&mut self, key: &Key, message: &Decoded<'_>) -> Asker {
-        let Some(pending) = self.matcher.pending_mut(key, &message.question()) else {
+        let slot = self.matcher.find(key, Some(&message.question()));
+        let Some(pending) = slot.and_then(|slot| self.matcher.get_mut(slot)) else {
             return Asker::default();
         };
         let facts = &pending.facts;
@@ -150,7 +151,7 @@ impl Messages<'_> {
             let mut lookup = Lookup::alone(packet, message, Outcome::Multicast);
             lookup.process = process.as_deref();
             lookup.place = place.as_deref();
-            self.count_owner(cookie, lookup.process.is_some());
+            count_owner(&mut self.counts, cookie, lookup.process.is_some());
             return self.show(&lookup);
         }
         self.expire(packet.time_ns)?;
@@ -236,15 +237,21 @@ impl Messages<'_> {
         }
         let question = message.question();
         let question = message.has_question().then_some(&question);
-        let Some(mut pending) = self.matcher.response(key, question) else {
+        let Some(slot) = self.matcher.find(key, question) else {
             return Ok(false);
         };
-        self.owned(&mut pending);
+        // It is shown where it is: to take it out first is to copy it, three times over.
+        let Some(pending) = self.matcher.get_mut(slot) else {
+            return Ok(false);
+        };
+        own(pending, &mut self.owners, &mut self.counts);
         if packet.transport == Transport::Udp && message.is_truncated() {
-            self.truncated.note(&pending, packet.time_ns);
+            self.truncated.note(pending, packet.time_ns);
         }
-        self.show(&Lookup::answered(&pending, packet, message))?;
-        Ok(true)
+        let lookup = Lookup::answered(pending, packet, message);
+        let shown = self.output.lookup(&lookup, &mut self.counts);
+        self.matcher.take(key, slot);
+        shown.map(|()| true)
     }
 
     /// A held response whose query has come.
@@ -270,7 +277,7 @@ impl Messages<'_> {
 
     /// Shows the lookup of a query that nobody answered. With a query to a group that is no error.
     fn unanswered(&mut self, mut pending: Pending, outcome: Outcome) -> io::Result<()> {
-        self.owned(&mut pending);
+        own(&mut pending, &mut self.owners, &mut self.counts);
         let group = pending.tuple.server == [0; 16];
         let outcome = if group { Outcome::Multicast } else { outcome };
         let ways = self.end_of(&pending);
@@ -281,29 +288,42 @@ impl Messages<'_> {
         self.show(&lookup)
     }
 
-    /// A query whose lookup ends: its process may have been announced since, by another ring.
-    pub(super) fn owned(&mut self, pending: &mut Pending) {
-        let facts = &mut pending.facts;
-        if facts.process.is_none() {
-            facts.process = self.owners.of_query(facts.socket_cookie, facts.time_ns);
-        }
-        if facts.place.is_none() {
-            facts.place = self.owners.place(facts.process.as_deref(), 0);
-        }
-        self.count_owner(facts.socket_cookie, facts.process.is_some());
-    }
-
-    const fn count_owner(&mut self, cookie: u64, known: bool) {
-        let counts = &mut self.counts.owners;
-        match (cookie, known) {
-            (0, _) => {}
-            (_, true) => counts.known += 1,
-            (_, false) => counts.unknown += 1,
-        }
-    }
-
     pub(super) fn show(&mut self, lookup: &Lookup<'_>) -> io::Result<()> {
-        let counts = &mut self.counts;
+        self.output.lookup(lookup, &mut self.counts)
+    }
+}
+
+/// A query whose lookup ends: its process may have been announced since, by another ring.
+pub(super) fn own(pending: &mut Pending, owners: &mut Owners, counts: &mut Counts) {
+    let facts = &mut pending.facts;
+    if facts.process.is_none() {
+        facts.process = owners.of_query(facts.socket_cookie, facts.time_ns);
+    }
+    if facts.place.is_none() {
+        facts.place = owners.place(facts.process.as_deref(), 0);
+    }
+    count_owner(counts, facts.socket_cookie, facts.process.is_some());
+}
+
+const fn count_owner(counts: &mut Counts, cookie: u64, known: bool) {
+    match (cookie, known) {
+        (0, _) => {}
+        (_, true) => counts.owners.known += 1,
+        (_, false) => counts.owners.unknown += 1,
+    }
+}
+
+/// The end of the route: filter, limit, sink.
+pub(super) struct Output<'s> {
+    pub(super) sink: &'s mut dyn Sink,
+    pub(super) clock: WallClock,
+    pub(super) filter: Filter,
+    pub(super) left: Option<u64>,
+}
+
+impl Output<'_> {
+    /// Counts a lookup, and shows it.
+    fn lookup(&mut self, lookup: &Lookup<'_>, counts: &mut Counts) -> io::Result<()> {
         counts.lookups += 1;
         counts.scaled.lookups += u64::from(lookup.sample);
         counts.retries_of_truncated += u64::from(lookup.retry_of_truncated);
@@ -323,19 +343,9 @@ impl Messages<'_> {
             Outcome::Announcement => counts.announcements += 1,
             Outcome::Malformed => {}
         }
-        self.output.show(lookup, counts)
+        self.show(lookup, counts)
     }
-}
 
-/// The end of the route: filter, limit, sink.
-pub(super) struct Output<'s> {
-    pub(super) sink: &'s mut dyn Sink,
-    pub(super) clock: WallClock,
-    pub(super) filter: Filter,
-    pub(super) left: Option<u64>,
-}
-
-impl Output<'_> {
     fn show(&mut self, lookup: &Lookup<'_>, counts: &mut Counts) -> io::Result<()> {
         if self.left == Some(0) || !self.filter.admits(lookup) {
             return Ok(());

@@ -164,7 +164,8 @@ fn real(matcher: &mut Matcher, now: u64, step: &Step, events: &mut Vec<Event>) {
                 qclass: 1,
             });
             let key = matcher.key(tuple(client, id));
-            match matcher.response(&key, question.as_ref()) {
+            let slot = matcher.find(&key, question.as_ref());
+            match slot.and_then(|slot| matcher.take(&key, slot)) {
                 Some(pending) => {
                     events.push(Event::Answered(
                         pending.facts.time_ns,

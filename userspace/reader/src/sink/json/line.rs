@@ -6,6 +6,7 @@ use domain::base::iana::{Class, OptRcode, Rtype};
 
 use super::out::Out;
 use super::own;
+use crate::clock::STAMP;
 use crate::container::Place;
 use crate::interface::Interfaces;
 use crate::lookup::{Dns, Lookup, Protocol};
@@ -19,12 +20,12 @@ use crate::sink::rdata::Data;
 pub(super) fn write(
     out: &mut Out,
     lookup: &Lookup<'_>,
-    timestamp: &str,
+    timestamp: &[u8; STAMP],
     interfaces: &mut Interfaces,
     idna: bool,
 ) {
     out.raw(r#"{"@timestamp":""#);
-    out.raw(timestamp);
+    out.ascii(timestamp);
     out.raw(r#"","#);
     if let Some(duration) = lookup.duration_ns {
         out.raw(r#""event":{"duration":"#);

@@ -57,6 +57,12 @@ impl Out {
         self.bytes.extend_from_slice(json.as_bytes());
     }
 
+    /// The inside of a string: ASCII without quotes, backslashes and control characters.
+    #[inline(always)]
+    pub(crate) fn ascii<const N: usize>(&mut self, text: &[u8; N]) {
+        self.bytes.extend_from_slice(text);
+    }
+
     /// The inside of a string: what `write` writes.
     #[inline]
     pub(crate) fn text(&mut self, write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
