@@ -253,7 +253,7 @@ impl Matcher {
             }
             if pending.tuple == key.tuple {
                 same_tuple += 1;
-                first_of_tuple = Some(slot);
+                first_of_tuple.get_or_insert(slot);
             }
         }
         let victim = if same_tuple >= SAME_TUPLE_MAX {

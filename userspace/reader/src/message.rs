@@ -1,6 +1,6 @@
 //! DNS messages, decoded in place: the header, the question and the shape of what follows. Record
-//! data is checked here and read only by a sink that shows it. `domain` does the parsing; this room decides what is
-//! a message at all.
+//! data is checked here and read only by a sink that shows it. `domain` parses what is not plain (see `walk.rs`);
+//! this room decides what is a message at all.
 
 use domain::base::iana::{Class, Opcode, OptRcode, Rtype};
 use domain::base::name::ParsedName;
@@ -56,7 +56,7 @@ pub fn head(payload: &[u8]) -> Option<(u16, bool)> {
 #[derive(Debug)]
 pub struct Decoded<'a> {
     message: &'a Message<[u8]>,
-    /// Where the answers begin, once the question has been read.
+    /// Where the answers begin, if there are any.
     answer_section: Walk<'a>,
     /// Name of the (first) question in wire format, lower case; empty if there is no question.
     pub name: &'a [u8],
@@ -317,7 +317,7 @@ impl<'a> Decoded<'a> {
     }
 }
 
-/// Whether a record's data is what its type says.
+/// Whether a record's data is what its type says; as [`Decoded::answer`] has it for addresses.
 fn fits(record: &ParsedRecord<'_, [u8]>) -> bool {
     match record.rtype() {
         Rtype::A => record.rdlen() == 4,

@@ -1,7 +1,7 @@
 //! From a hash to places in a table. Open addressing with the hash beside the place: what is looked for lies in
 //! one cache line, which can be [fetched early](Index::prefetch), and the table itself is touched only
 //! for what is found. hashbrown keeps its tags apart from the places, two lines, and fetches nothing
-//! early; with a hundred thousand queries pending, waiting for those lines took longer than all matching.
+//! early; with a hundred thousand queries pending, waiting for those lines took as long as all other matching.
 
 /// A place in a table and the hash of what is there.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ impl Index {
         }
     }
 
-    /// Begins to fetch what [`Self::places`] will read.
+    /// Begins to fetch what [`Self::places`] will read, where stable Rust knows how.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u32) {
         #[cfg(target_arch = "x86_64")]
@@ -50,7 +50,7 @@ impl Index {
         let _ = hash;
     }
 
-    /// Places of a hash, and now and then one of another hash that is alike.
+    /// Places of what has this hash.
     #[inline]
     pub(crate) fn places(&self, hash: u32) -> impl Iterator<Item = u32> {
         let used = self.run(self.home(hash)).map(|at| self.entries[at]);

@@ -1,7 +1,7 @@
 //! Our own way through a message against that of `domain`: whatever the message, both see the same.
 
-use dns_trace::message::{Bit, Decoded, plain_class};
-use dns_trace::name::{NAME_MAX, WireName};
+use dns_trace::message::{Bit, Decoded, Record, plain_class};
+use dns_trace::name::{NAME_MAX, PresentedParsed, WireName};
 use domain::base::iana::{Class, OptRcode, Rtype};
 use domain::base::name::{ParsedName, ToName as _};
 use domain::base::{Message, ParsedRecord, UnknownRecordData};
@@ -23,7 +23,11 @@ struct Seen {
     rcode: OptRcode,
     edns: Option<(u8, u16, bool, Vec<u8>)>,
     header: [bool; 7],
+    records: Vec<Answer>,
 }
+
+/// Owner, type, class, time to live, data.
+type Answer = (String, Rtype, Class, u32, Vec<u8>);
 
 fn by_us(payload: &[u8], mdns: bool) -> Option<Seen> {
     let mut name = WireName::new();
@@ -57,7 +61,27 @@ fn by_us(payload: &[u8], mdns: bool) -> Option<Seen> {
             Bit::Cd,
         ]
         .map(|bit| flags.has(bit)),
+        records: decoded
+            .answer_records()
+            .map(|record| ours(&record))
+            .collect(),
     })
+}
+
+fn ours(record: &Record<'_>) -> Answer {
+    let parsed = record.parsed().unwrap();
+    assert_eq!(parsed.rtype(), record.rtype);
+    let owner = record.owner.to_string();
+    let data = record.data.to_vec();
+    (owner, record.rtype, record.class, record.ttl, data)
+}
+
+fn theirs(record: &ParsedRecord<'_, [u8]>) -> Answer {
+    let owner = PresentedParsed(record.owner()).to_string();
+    let data = record.to_record::<UnknownRecordData<&[u8]>>();
+    let data = data.unwrap().unwrap().data().data().to_vec();
+    let (rtype, class) = (record.rtype(), record.class());
+    (owner, rtype, class, record.ttl().as_secs(), data)
 }
 
 fn by_domain(payload: &[u8], mdns: bool) -> Option<Seen> {
@@ -88,6 +112,7 @@ fn by_domain(payload: &[u8], mdns: bool) -> Option<Seen> {
             header.ad(),
             header.cd(),
         ],
+        records: Vec::new(),
     };
     if let Some(question) = message.question().next() {
         let question = question.ok()?;
@@ -110,6 +135,7 @@ impl Seen {
         for record in &mut section {
             let record = record.ok()?;
             self.answers += 1;
+            self.records.push(theirs(&record));
             let plain = class(record.class());
             self.cache_flush |= plain != record.class();
             if plain == Class::IN {

@@ -7,6 +7,8 @@ use std::mem;
 use std::net::IpAddr;
 use std::ops::Range;
 
+use domain::base::name::ToName as _;
+
 use crate::message::Name;
 use crate::name::{Presented, PresentedParsed, is_plain};
 
@@ -105,7 +107,10 @@ impl Out {
     pub(crate) fn owner(&mut self, name: Name<'_>) {
         match name {
             Name::Plain(wire) => self.name(wire),
-            Name::Parsed(name) => self.text(|text| PresentedParsed(name).write_to(text)),
+            Name::Parsed(name) => match name.as_flat_slice() {
+                Some(wire) => self.name(wire),
+                None => self.text(|text| PresentedParsed(name).write_to(text)),
+            },
         }
     }
 
