@@ -242,7 +242,7 @@ impl Matcher {
         options: &[u8],
     ) -> Queried {
         let mut same_tuple = 0;
-        let mut first_of_tuple = None;
+        let mut oldest_of_tuple = (u64::MAX, u32::MAX);
         for slot in self.index.places(key.hash) {
             let Some(pending) = self.slots.get_mut(slot as usize) else {
                 continue;
@@ -253,11 +253,12 @@ impl Matcher {
             }
             if pending.tuple == key.tuple {
                 same_tuple += 1;
-                first_of_tuple.get_or_insert(slot);
+                let this = (pending.facts.time_ns, slot);
+                oldest_of_tuple = oldest_of_tuple.min(this);
             }
         }
         let victim = if same_tuple >= SAME_TUPLE_MAX {
-            first_of_tuple
+            Some(oldest_of_tuple.1)
         } else if self.slots.len() >= self.capacity {
             self.order.oldest()
         } else {

@@ -172,13 +172,9 @@ impl<'a> Decoded<'a> {
         self.cache_flush |= class != record.class;
         // Other classes have data of their own, UPDATE's have none (RFC 2136, section 2.4).
         if class == Class::IN {
-            let address = match record.rtype {
-                Rtype::A => Some(4),
-                Rtype::AAAA => Some(16),
-                _ => None,
-            };
+            let address = address_len(record.rtype);
             let fits = match address {
-                Some(len) => record.data.len() == len,
+                Some(len) => record.data.len() == usize::from(len),
                 None => record.parsed().is_some_and(|record| fits(&record)),
             };
             self.addresses += u16::from(fits && address.is_some());
@@ -317,12 +313,20 @@ impl<'a> Decoded<'a> {
     }
 }
 
-/// Whether a record's data is what its type says; as [`Decoded::answer`] has it for addresses.
+/// Octets of the address that is the data of a type.
+const fn address_len(rtype: Rtype) -> Option<u16> {
+    match rtype {
+        Rtype::A => Some(4),
+        Rtype::AAAA => Some(16),
+        _ => None,
+    }
+}
+
+/// Whether a record's data is what its type says.
 fn fits(record: &ParsedRecord<'_, [u8]>) -> bool {
-    match record.rtype() {
-        Rtype::A => record.rdlen() == 4,
-        Rtype::AAAA => record.rdlen() == 16,
-        _ => record
+    match address_len(record.rtype()) {
+        Some(len) => record.rdlen() == len,
+        None => record
             .to_any_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>()
             .is_ok(),
     }

@@ -1,6 +1,7 @@
 //! The way through a message, octet by octet. Names that stand in place whole, and pointers to the
 //! question's, which is nearly all there is, are passed here; what else there is `domain` reads, which knows
-//! every rule of names. Going through it for every name took a third of the reader's time.
+//! every rule of names. Going through it for every name took three tenths of the instructions of decoding
+//! and matching.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -117,6 +117,26 @@ fn wire(name: u8) -> Vec<u8> {
     wire
 }
 
+fn facts(now: u64) -> Facts {
+    Facts {
+        time_ns: now,
+        destination: [9; 16],
+        hook: Hook::Tcx,
+        direction: Direction::Egress,
+        flags: Flags::default(),
+        edns_version: 0,
+        udp_size: 0,
+        options_len: 0,
+        opcode: 0,
+        cut: false,
+        retry: false,
+        sample: 1,
+        socket_cookie: 0,
+        process: None,
+        place: None,
+    }
+}
+
 fn real(matcher: &mut Matcher, now: u64, step: &Step, events: &mut Vec<Event>) {
     while let Some(pending) = matcher.expire(now) {
         events.push(Event::Timeout(
@@ -126,23 +146,7 @@ fn real(matcher: &mut Matcher, now: u64, step: &Step, events: &mut Vec<Event>) {
     }
     match *step {
         Step::Query { client, id, name } => {
-            let facts = Facts {
-                time_ns: now,
-                destination: [9; 16],
-                hook: Hook::Tcx,
-                direction: Direction::Egress,
-                flags: Flags::default(),
-                edns_version: 0,
-                udp_size: 0,
-                options_len: 0,
-                opcode: 0,
-                cut: false,
-                retry: false,
-                sample: 1,
-                socket_cookie: 0,
-                process: None,
-                place: None,
-            };
+            let facts = facts(now);
             let name = wire(name);
             let question = Question {
                 name: &name,
@@ -205,4 +209,23 @@ proptest! {
             prop_assert_eq!(matcher.len(), model.0.len());
         }
     }
+}
+
+/// One client can make no list of any length: of its questions under one id the oldest makes room.
+#[test]
+fn of_too_many_questions_of_a_tuple_the_oldest_goes() {
+    let mut matcher = Matcher::new(100, u64::MAX);
+    let key = matcher.key(tuple(1, 1));
+    let mut evicted = Vec::new();
+    for now in 0..18_u8 {
+        let question = Question {
+            name: &[1, b'a' + now, 0],
+            qtype: 1,
+            qclass: 1,
+        };
+        if let Queried::Evicted(old) = matcher.query(&key, &question, facts(now.into()), &[]) {
+            evicted.push(old.facts.time_ns);
+        }
+    }
+    assert_eq!((evicted, matcher.len()), (vec![0, 1], 16));
 }
