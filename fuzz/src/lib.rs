@@ -88,7 +88,7 @@ pub fn through(records: &[Vec<u8>], hold_ns: u64) {
 fn run(sink: &mut dyn Sink, options: Options, records: &[Vec<u8>]) {
     let mut pipeline = Pipeline::new(options, sink);
     for record in records {
-        pipeline.record(record, None).unwrap();
+        pipeline.record(record).unwrap();
         memory::add_up(&pipeline.counts());
     }
     pipeline.advance(u64::MAX).unwrap();

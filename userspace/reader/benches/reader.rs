@@ -100,7 +100,7 @@ fn lookup(at: u64, id: u16) -> [Vec<u8>; 2] {
 fn run(pipeline: &mut Pipeline<'_>, records: &[Vec<u8>]) {
     for record in records {
         // Neither sink fails.
-        let _ = pipeline.record(black_box(record), None);
+        let _ = pipeline.record(black_box(record));
     }
 }
 

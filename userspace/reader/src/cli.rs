@@ -59,7 +59,8 @@ pub enum Command {
     ///
     /// A lookup is a query with its response, a query without one (TIMEOUT), or a response whose
     /// query was not seen (ORPHAN). Over TCP a message has the time of the segment that completes it,
-    /// and a zone transfer is one lookup. Ends with a summary on standard error.
+    /// and a zone transfer is one lookup. Output that is slow loses lines that do not fit into 8 MiB, which is
+    /// counted. Ends with a summary on standard error.
     #[command(after_help = EXIT_CODES)]
     Watch(WatchArgs),
     /// Count lookups, time-outs and losses.

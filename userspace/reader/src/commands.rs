@@ -159,6 +159,9 @@ impl Begun {
             });
             let waiter = waiter.context("cannot start a thread")?;
             let result = reader.run(&mut pipeline, ticker);
+            // Also after an error: what has been taken is to be written.
+            let finished = pipeline.finish().context("cannot write the output");
+            let result = result.and(finished);
             // Fails if the end came from there.
             let _ = ended.send(());
             waiter

@@ -103,8 +103,10 @@ pub struct Counts {
     pub waiting: u64,
     /// Lookups and malformed packets that the filters let through.
     pub shown: u64,
+    /// Of these, those whose line the output has not taken; at the end, since it was slow or gone.
+    pub unwritten: u64,
     /// Longest time from the kernel's stamp of a record to its reading, nanoseconds. Taken from
-    /// the first record of each drain.
+    /// the first packet of each drain.
     pub max_lag_ns: u64,
     /// How often devices counted packets and the programs none, or an interface went.
     pub heartbeat_stops: u64,
@@ -349,11 +351,19 @@ impl fmt::Display for Summary {
                 write!(f, ", {count} {name}")?;
             }
         }
-        writeln!(
+        write!(
             f,
             "; {} retransmissions, {} pending at the end, {} shown",
             counts.retransmissions, counts.pending, counts.shown
         )?;
+        if counts.unwritten > 0 {
+            let unwritten = counts.unwritten;
+            write!(
+                f,
+                " ({unwritten} of them not written: the output was slow or gone)"
+            )?;
+        }
+        writeln!(f)?;
         self.left_out(f)?;
         self.recorded(f)?;
         self.encrypted(f)?;

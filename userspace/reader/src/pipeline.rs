@@ -54,6 +54,8 @@ pub struct Pipeline<'s> {
     streams: Streams,
     encrypted: Encrypted,
     start_ns: u64,
+    /// When the drain began whose first packet has yet to come.
+    lag_from: Option<u64>,
     /// Namespaces whose loopback shows packets on the way out.
     loopbacks: Vec<u64>,
 }
@@ -81,6 +83,7 @@ impl<'s> Pipeline<'s> {
             streams: Streams::new(),
             encrypted: Encrypted::new(),
             start_ns: options.start_ns,
+            lag_from: None,
             loopbacks: Vec::new(),
         }
     }
@@ -97,6 +100,7 @@ impl<'s> Pipeline<'s> {
     pub fn counts(&self) -> Counts {
         Counts {
             twins_evicted: self.twins.evicted(),
+            unwritten: self.messages.output.sink.unwritten(),
             pending: (self.messages.matcher.len() + self.messages.flows.answered()) as u64,
             waiting: (self.messages.held.len() + self.messages.flows.waiting_len()) as u64,
             tcp: self.streams.counts(),
@@ -150,12 +154,16 @@ impl<'s> Pipeline<'s> {
         self.messages.output.left == Some(0)
     }
 
-    /// Takes in one record. `lag_from` is the boot time at which a drain began, given with its
-    /// first record.
+    /// A drain begins at this boot time; by its first packet the lag is measured.
+    pub const fn drains(&mut self, now_ns: u64) {
+        self.lag_from = Some(now_ns);
+    }
+
+    /// Takes in one record.
     ///
     /// # Errors
     /// The sink's.
-    pub fn record(&mut self, bytes: &[u8], lag_from: Option<u64>) -> io::Result<()> {
+    pub fn record(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.messages.counts.records += 1;
         let packet = match Record::decode(bytes) {
             Ok(Record::Packet(packet)) => packet,
@@ -174,7 +182,7 @@ impl<'s> Pipeline<'s> {
             self.messages.counts.stale += 1;
             return Ok(());
         }
-        if let Some(now) = lag_from {
+        if let Some(now) = self.lag_from.take() {
             let lag = now.saturating_sub(packet.time_ns);
             self.messages.counts.max_lag_ns = self.messages.counts.max_lag_ns.max(lag);
         }
@@ -250,7 +258,7 @@ impl<'s> Pipeline<'s> {
         while let Some(record) = self.messages.held.expire(u64::MAX) {
             self.messages.orphan(&record)?;
         }
-        self.messages.output.sink.flush()
+        self.messages.output.sink.finish()
     }
 
     /// To be called last: ends the tap, if there is one.

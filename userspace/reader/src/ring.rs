@@ -2,14 +2,16 @@
 //! come the reader naps by its own timer, and only one that sleeps is woken.
 //!
 //! ```text
-//! drain --something came--> nap (NAPPING, 1 to 32 ms) --> drain
+//! drain --something came--> nap (NAPPING, 1 to 64 ms) --> drain
 //!   ^   --nothing came----> lie down (ASLEEP, full fence, look once more)
 //!   |                          |-- something came --> drain
 //!   +------- rung, or due -----+-- nothing ---------> sleep
 //! ```
 //!
 //! The first nap of a burst is short, so that a lonely query's response is shown at once; each further
-//! one is twice as long.
+//! one is twice as long, until some thousand records come during one. More of them at once are in no cache
+//! any more, and take their core from those whose traffic it is for so long that these wait for each other;
+//! fewer do not pay for getting up.
 //!
 //! No record is left lying: the program looks at the word after its commit, which is a full
 //! barrier, and we look at the ring after ours. So either we see the record or it sees the word.
@@ -39,13 +41,15 @@ pub use follow::{Follow, Notice};
 
 /// Time between two looks while messages come, at first and at most.
 const NAP_MIN: Duration = Duration::from_millis(1);
-const NAP_MAX: Duration = Duration::from_millis(32);
+const NAP_MAX: Duration = Duration::from_millis(64);
+/// Records that a nap is to bring, if it need not be longer than that for it: some half megabyte.
+const NAP_RECORDS: u32 = 2048;
 /// Longest sleep.
 const SLEEP_MAX: Duration = Duration::from_secs(5);
 /// Shortest sleep: time-outs that fall due closely together end one sleep, not many.
 const SLEEP_MIN: Duration = Duration::from_millis(50);
 /// Records taken from one ring before the next ring's turn.
-const BATCH: usize = 4096;
+const BATCH: u32 = 4096;
 /// Turns before the stop signal is looked at again.
 const TURNS: usize = 16;
 /// How long a response may wait for its query if there are several rings, nanoseconds.
@@ -130,10 +134,16 @@ enum Woken {
 enum Drained {
     /// The rings were empty.
     Nothing,
-    /// Records, and the rings are empty now.
-    All,
+    /// So many records, and the rings are empty now.
+    All(u32),
     /// Records, and there are more.
     Part,
+}
+
+/// How long to nap, after a nap (or the shortest one) brought so many records.
+fn nap_after(nap: Duration, records: u32) -> Duration {
+    let nap = (nap * NAP_RECORDS / records.max(1)).min(2 * nap);
+    nap.clamp(NAP_MIN, NAP_MAX)
 }
 
 /// The rings of an instance and the means to wait for them.
@@ -281,7 +291,7 @@ impl Reader {
         ticker: &mut dyn Ticker,
     ) -> anyhow::Result<()> {
         let mut stop = false;
-        let mut nap = NAP_MIN;
+        let mut nap = NAP_MIN / 2;
         loop {
             self.ring(READER_AWAKE);
             ticker.filled(self.fill());
@@ -298,11 +308,10 @@ impl Reader {
             self.look(pipeline, ticker)?;
             let woken = match drained {
                 Drained::Part => self.wait(Duration::ZERO)?,
-                Drained::All => {
+                Drained::All(records) => {
                     self.ring(READER_NAPPING);
-                    let time = nap;
-                    nap = NAP_MAX.min(2 * nap);
-                    self.wait(time)?
+                    nap = nap_after(nap, records);
+                    self.wait(nap)?
                 }
                 Drained::Nothing => {
                     self.ring(READER_ASLEEP);
@@ -310,40 +319,44 @@ impl Reader {
                     if self.drain(pipeline).context(OUTPUT)? != Drained::Nothing {
                         continue;
                     }
-                    nap = NAP_MIN;
+                    nap = NAP_MIN / 2;
                     self.wait(self.sleep_for(pipeline, ticker))?
                 }
             };
             stop = woken == Woken::Stop;
         }
         self.ring(READER_AWAKE);
-        pipeline.finish().context(OUTPUT)
+        Ok(())
     }
 
     /// Reads all rings, by turns. Only the sink can fail.
     fn drain(&mut self, pipeline: &mut Pipeline<'_>) -> io::Result<Drained> {
-        let mut drained = Drained::Nothing;
+        let mut now = boot_now();
+        pipeline.drains(now);
+        let mut records = 0;
         for _ in 0..TURNS {
-            let now = boot_now();
-            let (any, more) = self.turn(pipeline, now)?;
-            if any {
-                drained = Drained::All;
-            }
+            let (taken, more) = self.turn(pipeline, now)?;
+            records += taken;
             if !more {
-                // All that was stamped before `now` has been read.
+                // All that was stamped before `now` has been read, but for what lies behind a record that
+                // is being written.
                 pipeline.advance(now)?;
                 pipeline.drained()?;
-                return Ok(drained);
+                return Ok(match records {
+                    0 => Drained::Nothing,
+                    _ => Drained::All(records),
+                });
             }
+            now = boot_now();
         }
         pipeline.drained()?;
         Ok(Drained::Part)
     }
 
-    /// Reads a batch from each ring; whether there was any record, and whether there may be more. Of
-    /// several rings, those that announce owners come first.
-    fn turn(&mut self, pipeline: &mut Pipeline<'_>, now: u64) -> io::Result<(bool, bool)> {
-        let mut first = Some(now);
+    /// Reads a batch from each ring; how many records there were, and whether there may be more. Of several
+    /// rings, those that announce owners come first.
+    fn turn(&mut self, pipeline: &mut Pipeline<'_>, now: u64) -> io::Result<(u32, bool)> {
+        let mut records = 0;
         let mut more = false;
         let several = self.rings.len() > 1;
         if several {
@@ -361,7 +374,7 @@ impl Reader {
                 announced = false;
             }
             pipeline.reading(ring.id);
-            let mut left = BATCH;
+            let mut left: u32 = BATCH;
             while left > 0 && !pipeline.is_done() {
                 let Some((record, lost)) = ring.take() else {
                     break;
@@ -369,13 +382,14 @@ impl Reader {
                 if lost {
                     pipeline.owners().lost();
                 }
-                pipeline.record(&record, first.take())?;
+                pipeline.record(&record)?;
                 left -= 1;
             }
+            records += BATCH - left;
             more |= left == 0;
             announced &= left > 0;
         }
-        Ok((first.is_none(), more))
+        Ok((records, more))
     }
 
     fn ring(&self, reader: u32) {
@@ -424,4 +438,32 @@ fn sum_of(rings: &[Ring]) -> anyhow::Result<Stats> {
         sum.add(&ring.stats().context("cannot read the map dns_stats")?);
     }
     Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naps(records: impl Fn(Duration) -> u32) -> Vec<u128> {
+        let mut nap = NAP_MIN / 2;
+        let naps = std::iter::repeat_with(|| {
+            nap = nap_after(nap, records(nap));
+            nap.as_millis()
+        });
+        naps.take(20).collect()
+    }
+
+    #[test]
+    fn naps_get_longer_while_little_comes() {
+        assert_eq!(naps(|_| 1)[..8], [1, 2, 4, 8, 16, 32, 64, 64]);
+    }
+
+    #[test]
+    fn naps_bring_so_many_records() {
+        // A million a second, and a hundred thousand.
+        let at = |rate: u128| move |nap: Duration| (nap.as_micros() * rate / 1_000_000) as u32;
+        assert_eq!(naps(at(1_000_000)).last(), Some(&2));
+        assert_eq!(naps(at(100_000)).last(), Some(&20));
+        assert_eq!(naps(|_| u32::MAX).last(), Some(&1));
+    }
 }

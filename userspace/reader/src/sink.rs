@@ -8,6 +8,7 @@ use crate::lookup::Lookup;
 
 pub mod json;
 pub mod rdata;
+pub mod spooled;
 pub mod stats;
 pub mod table;
 
@@ -24,6 +25,19 @@ pub trait Sink {
     /// # Errors
     /// What the output says.
     fn flush(&mut self) -> io::Result<()>;
+
+    /// Nothing more comes.
+    ///
+    /// # Errors
+    /// What the output says.
+    fn finish(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+
+    /// Lookups that it took and has not written. After the end it never will: the output was slow, or gone.
+    fn unwritten(&self) -> u64 {
+        0
+    }
 }
 
 /// Shows nothing; the counters are all that matters.

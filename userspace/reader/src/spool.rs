@@ -64,17 +64,25 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Starts the thread.
+    /// Starts the thread. It calls `failed` if the output ends with an error: who waits for something else
+    /// is to ask for it.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn start(mut output: Box<dyn Output>) -> io::Result<Self> {
+    pub fn start(
+        mut output: Box<dyn Output>,
+        failed: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
         let queue = Arc::new(Queue::new());
         let other = Arc::clone(&queue);
-        let thread = thread::Builder::new().name("record".to_owned());
+        let thread = thread::Builder::new().name("output".to_owned());
         thread.spawn(move || {
             let result = other.run(&mut *output);
+            let has_failed = result.is_err();
             other.end(result);
+            if has_failed {
+                failed();
+            }
         })?;
         Ok(Self {
             queue,
@@ -238,7 +246,7 @@ mod tests {
 
     fn gated() -> Parts {
         let ((allow, allowed), (seen, see)) = (channel(), channel());
-        let spool = Spool::start(Box::new(Gate { allowed, seen })).unwrap();
+        let spool = Spool::start(Box::new(Gate { allowed, seen }), || {}).unwrap();
         (spool, allow, see)
     }
 

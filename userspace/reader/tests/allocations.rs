@@ -92,11 +92,11 @@ fn allocations<'s>(sink: &'s mut dyn Sink, tap: Option<&'s mut dyn Tap>) -> u64 
     let mut pipeline = Pipeline::new(options, sink).with_tap(tap);
     let (warm_up, measured) = records.split_at(1500);
     for record in warm_up {
-        pipeline.record(record, None).unwrap();
+        pipeline.record(record).unwrap();
     }
     let before = ALLOCATIONS.with(Cell::get);
     for record in measured {
-        pipeline.record(record, None).unwrap();
+        pipeline.record(record).unwrap();
     }
     let after = ALLOCATIONS.with(Cell::get);
     let counts = pipeline.counts();
@@ -152,7 +152,7 @@ fn counting_for_top_allocates_nothing() {
 
 fn recorder<F: Format>(format: F) -> Recorder<F> {
     let output = FileOutput::create("/dev/null".as_ref(), None, F::WHOLE).unwrap();
-    let spool = Spool::start(Box::new(output)).unwrap();
+    let spool = Spool::start(Box::new(output), || {}).unwrap();
     Recorder::new(format, spool, MessageFilter::default(), None).unwrap()
 }
 

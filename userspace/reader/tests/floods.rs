@@ -118,7 +118,7 @@ fn a_flood_of_ids_makes_the_oldest_go_and_nothing_grow() {
         for number in 0..FLOOD {
             let ask = query(number as u16, &long_name(number), Rtype::A);
             let ask = Rec::query(u64::from(number), ask).from(CLIENT, 1024);
-            pipeline.record(&ask.bytes(), None).unwrap();
+            pipeline.record(&ask.bytes()).unwrap();
             // Somebody else's lookup gets its answer all the same.
             if number % 100 == 0 {
                 let name = format!("host{number}.example");
@@ -126,8 +126,8 @@ fn a_flood_of_ids_makes_the_oldest_go_and_nothing_grow() {
                 let ask = Rec::query(at, query(7, &name, Rtype::A)).from("10.0.0.9", 9);
                 let reply = response(7, &name, Rtype::A, Rcode::NOERROR, &[]);
                 let reply = Rec::response(at, reply).to("10.0.0.9", 9);
-                pipeline.record(&ask.bytes(), None).unwrap();
-                pipeline.record(&reply.bytes(), None).unwrap();
+                pipeline.record(&ask.bytes()).unwrap();
+                pipeline.record(&reply.bytes()).unwrap();
             }
         }
         counts = Some(pipeline.counts());
@@ -183,12 +183,12 @@ fn ids_in_use_again_at_once_find_their_own_query() {
                 &[],
             );
             let reply = Rec::response(at(old) + 1000 + u64::from(old), reply);
-            pipeline.record(&reply.bytes(), None).unwrap();
+            pipeline.record(&reply.bytes()).unwrap();
         }
         if number < LOOKUPS {
             let ask = query((number % IDS) as u16, &name(number), Rtype::A);
             pipeline
-                .record(&Rec::query(at(number), ask).bytes(), None)
+                .record(&Rec::query(at(number), ask).bytes())
                 .unwrap();
         }
     }
@@ -219,7 +219,7 @@ fn a_flood_of_responses_is_held_within_bounds() {
         for number in 0..FLOOD {
             reply[..2].copy_from_slice(&(number as u16).to_be_bytes());
             let reply = Rec::response(number, reply.clone());
-            pipeline.record(&reply.bytes(), None).unwrap();
+            pipeline.record(&reply.bytes()).unwrap();
         }
         pipeline.finish().unwrap();
         counts = Some(pipeline.counts());
@@ -250,10 +250,10 @@ fn a_flood_of_connections_is_kept_within_bounds() {
             };
             let at = u64::from(number);
             let syn = seq(Rec::query(at, vec![]), 0, TCP_SYN);
-            pipeline.record(&syn.bytes(), None).unwrap();
+            pipeline.record(&syn.bytes()).unwrap();
             let part = [&[0xff, 0xff][..], &[0; 4000]].concat();
             let part = seq(Rec::query(at, part), 1, TCP_ACK);
-            pipeline.record(&part.bytes(), None).unwrap();
+            pipeline.record(&part.bytes()).unwrap();
         }
         counts = Some(pipeline.counts());
     });
@@ -291,7 +291,7 @@ fn show(sink: &mut dyn Sink, records: &[Rec], clocks: &[WallClock]) {
         if let Some(clock) = clocks.get(at) {
             pipeline.set_clock(*clock);
         }
-        pipeline.record(&record.bytes(), None).unwrap();
+        pipeline.record(&record.bytes()).unwrap();
     }
     pipeline.advance(u64::MAX).unwrap();
     pipeline.finish().unwrap();

@@ -86,7 +86,7 @@ fn filled(count: u32, sink: &mut Silent) -> Result<Pipeline<'_>> {
     for i in 0..count {
         let [a, b, c, d] = i.to_be_bytes();
         let query = dns::query(u16::from(a), "pending.example.com");
-        pipeline.record(&dns::record(0, [172, b, c, d], 2, &query, false), None)?;
+        pipeline.record(&dns::record(0, [172, b, c, d], 2, &query, false))?;
     }
     Ok(pipeline)
 }

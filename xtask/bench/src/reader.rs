@@ -69,7 +69,7 @@ pub(crate) fn pass(
         dns::set_client_port(records, 1024 + time * 13);
         let begin = Instant::now();
         for record in &*records {
-            pipeline.record(black_box(record), None)?;
+            pipeline.record(black_box(record))?;
         }
         ns.push(begin.elapsed().as_nanos() as f64 / records.len() as f64);
         pipeline.drained()?;
@@ -148,7 +148,7 @@ pub(crate) fn run(args: &Args, table: &mut Table) -> Result<()> {
 /// A recorder whose writing thread has next to nothing to do.
 fn recorder<F: Format>(format: F) -> Result<Recorder<F>> {
     let output = FileOutput::create("/dev/null".as_ref(), None, F::WHOLE)?;
-    let spool = Spool::start(Box::new(output))?;
+    let spool = Spool::start(Box::new(output), || {})?;
     let filter = MessageFilter::default();
     Ok(Recorder::new(format, spool, filter, None)?)
 }

@@ -9,7 +9,7 @@ use super::{Begun, Session, on_terminal};
 use crate::cli::{RecordArgs, RecordFormat, RecordPlan, RecordTo};
 use crate::confine::Needs;
 use crate::interface::Interfaces;
-use crate::ring::NoTicker;
+use crate::ring::{NoTicker, Stop};
 use crate::sink::Silent;
 use crate::spool::collector::{Address, Collector};
 use crate::spool::file::FileOutput;
@@ -38,7 +38,8 @@ pub fn run(args: &RecordArgs, plan: RecordPlan) -> anyhow::Result<()> {
             let output = output(&plan.to, Pcapng::WHOLE).context(recording)?;
             let begun = session.begin(needs)?;
             let format = Pcapng::new(interfaces);
-            begun.record(recorder(format, output, plan).context(recording)?)
+            let recorder = recorder(format, output, plan, begun.stop()).context(recording)?;
+            begun.record(recorder)
         }
         RecordFormat::Dnstap => {
             let output = output(&plan.to, Dnstap::WHOLE).context(recording)?;
@@ -48,7 +49,8 @@ pub fn run(args: &RecordArgs, plan: RecordPlan) -> anyhow::Result<()> {
                 RecordTo::Stdout | RecordTo::File { .. } => Framing::File,
             };
             let format = Dnstap::new(framing, interfaces);
-            begun.record(recorder(format, output, plan).context(recording)?)
+            let recorder = recorder(format, output, plan, begun.stop()).context(recording)?;
+            begun.record(recorder)
         }
     }
 }
@@ -85,12 +87,15 @@ fn recorder<F: Format>(
     format: F,
     output: Box<dyn Output>,
     plan: RecordPlan,
+    stop: &Stop,
 ) -> io::Result<Recorder<F>> {
     let rotate_size = match &plan.to {
         RecordTo::File { rotate, .. } => rotate.map(|(size, _)| size),
         _ => None,
     };
-    Recorder::new(format, Spool::start(output)?, plan.filter, rotate_size)
+    let stop = stop.clone();
+    let spool = Spool::start(output, move || stop.give())?;
+    Recorder::new(format, spool, plan.filter, rotate_size)
 }
 
 fn output(to: &RecordTo, whole: Whole) -> io::Result<Box<dyn Output>> {

@@ -99,7 +99,8 @@ impl Logs {
     }
 
     fn start(self, measures: &Arc<Measures>) -> anyhow::Result<JsonSink<Lines>> {
-        let spool = Spool::start(Box::new(self.sender)).context(STARTING)?;
+        // It never fails: what is not taken is counted.
+        let spool = Spool::start(Box::new(self.sender), || {}).context(STARTING)?;
         let lines = Lines::new(spool, Arc::clone(measures));
         Ok(JsonSink::new(lines, self.interfaces))
     }

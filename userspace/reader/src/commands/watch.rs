@@ -1,7 +1,6 @@
 //! `dns-trace watch`: lookups as they end.
 
-use std::io;
-
+use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
 use super::{Session, on_terminal, with_colour};
@@ -10,7 +9,10 @@ use crate::interface::Interfaces;
 use crate::ring::NoTicker;
 use crate::sink::Sink;
 use crate::sink::json::JsonSink;
+use crate::sink::spooled::{self, Lines, Spooled};
 use crate::sink::table::{Look, TableSink};
+use crate::spool::Spool;
+use crate::spool::file::FileOutput;
 
 /// Runs the command.
 ///
@@ -23,14 +25,26 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<()> {
         WatchOutput::Table => true,
         WatchOutput::Json => false,
     };
-    let mut sink: Box<dyn Sink> = if table {
-        Box::new(TableSink::new(io::stdout(), look()).with_idna(args.idna))
-    } else {
-        Box::new(JsonSink::new(io::stdout(), Interfaces::new()).with_idna(args.idna))
-    };
+    let output = FileOutput::stdout(spooled::whole).context(OUTPUT)?;
+    let look = table.then(look);
+    // It asks through a socket, which cannot be made any more once the process is confined.
+    let interfaces = Interfaces::new();
     let needs = session.needs();
-    session.begin(needs)?.run(&mut *sink, &mut NoTicker)
+    let begun = session.begin(needs)?;
+    let stop = begun.stop().clone();
+    let spool = Spool::start(Box::new(output), move || stop.give()).context(OUTPUT)?;
+    let lines = Lines::new(spool);
+    let (sink, headings): (Box<dyn Sink>, _) = if let Some(look) = look {
+        let sink = TableSink::new(lines.clone(), look);
+        (Box::new(sink.with_idna(args.idna)), 1)
+    } else {
+        let sink = JsonSink::new(lines.clone(), interfaces);
+        (Box::new(sink.with_idna(args.idna)), 0)
+    };
+    begun.run(&mut Spooled::new(sink, lines, headings), &mut NoTicker)
 }
+
+const OUTPUT: &str = "cannot write the output";
 
 fn look() -> Look {
     let terminal = on_terminal();

@@ -15,9 +15,8 @@ use crate::interface::Interfaces;
 use crate::lookup::Lookup;
 use out::Out;
 
-/// Bytes kept back until the rings are empty, at most; a line more. The kernel takes a byte of so many in two
-/// thirds of the time that one of 64 KiB takes.
-const BUFFER: usize = 256 * 1024;
+/// Bytes kept back until the rings are empty, at most; a line more. They fit the margin of a spool's chunk.
+const BUFFER: usize = 56 * 1024;
 
 /// Writes lookups as JSON lines.
 #[derive(Debug)]
@@ -54,6 +53,7 @@ impl<W: Write> JsonSink<W> {
         let result = self.writer.write_all(self.lines.as_bytes());
         self.lines.clear();
         result?;
+        // Also without lines: the writer may keep some back.
         self.writer.flush()
     }
 }
@@ -75,9 +75,6 @@ impl<W: Write> Sink for JsonSink<W> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.lines.as_bytes().is_empty() {
-            return Ok(());
-        }
         self.write_lines()
     }
 }

@@ -17,6 +17,8 @@ use crate::message::edns::Edns;
 use crate::name::Presented;
 use crate::unicode;
 
+/// Bytes kept back until the rings are empty, at most; a line more.
+const BUFFER: usize = 64 * 1024;
 /// Widths of the columns before the name; addresses and processes longer than theirs push the rest.
 const TIME: usize = 12;
 const PROCESS: usize = 20;
@@ -95,7 +97,9 @@ pub struct Look {
 /// Writes lookups as a table.
 #[derive(Debug)]
 pub struct TableSink<W: Write> {
-    writer: io::BufWriter<W>,
+    writer: W,
+    /// Lines, whole ones but within [`Sink::lookup`].
+    lines: Vec<u8>,
     look: Look,
     columns: Columns,
     cell: String,
@@ -107,7 +111,8 @@ impl<W: Write> TableSink<W> {
     /// A table into a writer.
     pub fn new(writer: W, look: Look) -> Self {
         Self {
-            writer: io::BufWriter::new(writer),
+            writer,
+            lines: Vec::new(),
             columns: Columns::new(look.width),
             look,
             cell: String::new(),
@@ -131,29 +136,25 @@ impl<W: Write> TableSink<W> {
             name,
             answers,
         } = self.columns;
-        write!(self.writer, "{bold}{:TIME$} ", "TIME")?;
+        write!(self.lines, "{bold}{:TIME$} ", "TIME")?;
         if wide {
-            write!(
-                self.writer,
-                "{:PROCESS$} {:ENDPOINT$} ",
-                "PROCESS", "CLIENT"
-            )?;
+            write!(self.lines, "{:PROCESS$} {:ENDPOINT$} ", "PROCESS", "CLIENT")?;
         } else {
-            write!(self.writer, "{:WHO$} ", "PROCESS")?;
+            write!(self.lines, "{:WHO$} ", "PROCESS")?;
         }
         if server {
-            write!(self.writer, "{:ENDPOINT$} ", "SERVER")?;
+            write!(self.lines, "{:ENDPOINT$} ", "SERVER")?;
         }
         if wide {
-            write!(self.writer, "{:PROTO$} ", "PROTO")?;
+            write!(self.lines, "{:PROTO$} ", "PROTO")?;
         }
         write!(
-            self.writer,
+            self.lines,
             "{:TYPE$} {:name$} {:RCODE$} {:>LATENCY$}",
             "TYPE", "NAME", "RCODE", "LATENCY"
         )?;
         let answers = if answers > 0 { " ANSWERS" } else { "" };
-        writeln!(self.writer, "{answers}{bold:#}")
+        writeln!(self.lines, "{answers}{bold:#}")
     }
 
     fn style(&self, style: Style) -> Style {
@@ -180,8 +181,8 @@ impl<W: Write> TableSink<W> {
             cell.push('…');
         }
         let result = match width {
-            0 => write!(self.writer, "{cell}"),
-            _ => write!(self.writer, "{cell:width$} "),
+            0 => write!(self.lines, "{cell}"),
+            _ => write!(self.lines, "{cell:width$} "),
         };
         self.cell = cell;
         result
@@ -211,7 +212,7 @@ impl<W: Write> TableSink<W> {
             let taken = self.unicode(name)?;
             self.cell(0, self.columns.answers - taken, AnswerList(lookup))?;
         }
-        writeln!(self.writer)
+        writeln!(self.lines)
     }
 
     /// Writes a name in Unicode where that is asked for, harmless and leaves room for answers; how
@@ -226,7 +227,7 @@ impl<W: Write> TableSink<W> {
         // In brackets, and a space.
         let columns = unicode::columns(&unicode).map(|columns| columns + 3);
         match columns.filter(|columns| columns + ANSWERS_MIN <= self.columns.answers) {
-            Some(columns) => write!(self.writer, "[{unicode}] ").map(|()| columns),
+            Some(columns) => write!(self.lines, "[{unicode}] ").map(|()| columns),
             None => Ok(0),
         }
     }
@@ -273,7 +274,7 @@ impl<W: Write> TableSink<W> {
         } else {
             self.style(colour.on_default())
         };
-        write!(self.writer, "{style}")?;
+        write!(self.lines, "{style}")?;
         match (
             lookup.outcome,
             lookup.dns.as_ref().and_then(|dns| dns.rcode()),
@@ -281,7 +282,7 @@ impl<W: Write> TableSink<W> {
             (Outcome::Answered | Outcome::Response, Some(rcode)) => self.cell(RCODE, 16, rcode)?,
             (outcome, _) => self.cell(RCODE, 16, outcome_name(outcome))?,
         }
-        write!(self.writer, "{style:#}")
+        write!(self.lines, "{style:#}")
     }
 }
 
@@ -302,10 +303,18 @@ impl<W: Write> Sink for TableSink<W> {
         if !mem::replace(&mut self.heading, true) {
             self.head()?;
         }
-        self.row(lookup, clock)
+        self.row(lookup, clock)?;
+        if self.lines.len() >= BUFFER {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        // What could not be written is not tried again: the session ends with the error.
+        let result = self.writer.write_all(&self.lines);
+        self.lines.clear();
+        result?;
         self.writer.flush()
     }
 }

@@ -2,7 +2,7 @@
 //! happens.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Seek as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,6 @@ pub struct FileOutput {
     keep: Option<u32>,
     /// `None` between two files.
     file: Option<File>,
-    /// Bytes of whole messages in it.
-    length: u64,
     whole: Whole,
 }
 
@@ -38,7 +36,6 @@ impl FileOutput {
             path: Some(path.to_owned()),
             keep,
             file: None,
-            length: 0,
             whole,
         };
         if let Some(keep) = keep {
@@ -67,7 +64,6 @@ impl FileOutput {
             name,
             path: None,
             keep: None,
-            length: 0,
             whole,
         })
     }
@@ -80,20 +76,22 @@ impl FileOutput {
             options.write(true).create(true).truncate(true).mode(MODE);
             let file = options.open(path);
             self.file = Some(file.map_err(|error| named(&self.name, &error))?);
-            self.length = 0;
         }
         self.file
             .as_mut()
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Takes back the part of a message that was written before an error.
-    fn repair(&self) {
-        if let Some(file) = &self.file
-            && file.metadata().is_ok_and(|data| data.is_file())
+    /// Takes back the part of a message that was written before an error, unless somebody else has written
+    /// behind it: standard output may be a file that had something in it.
+    fn repair(&mut self, part: usize) {
+        if let Some(file) = &mut self.file
+            && let (Ok(data), Ok(end)) = (file.metadata(), file.stream_position())
+            && data.is_file()
+            && data.len() == end
         {
             // What went wrong before is what is reported.
-            let _ = file.set_len(self.length);
+            let _ = file.set_len(end.saturating_sub(part as u64));
         }
     }
 }
@@ -105,9 +103,8 @@ impl Output for FileOutput {
         let (written, result) = write_all(self.file()?, &chunk.bytes);
         let (octets, messages) = (self.whole)(&chunk.bytes[..written]);
         queue.count_written(messages);
-        self.length += octets as u64;
         if let Err(error) = result {
-            self.repair();
+            self.repair(written - octets);
             return Err(named(&self.name, &error));
         }
         if chunk.ends_file
@@ -209,6 +206,28 @@ mod tests {
         let error = FileOutput::create(Path::new("/dev/null"), Some(1), bytes).unwrap_err();
         let wanted = "/dev/null: not a file, so that there cannot be several";
         assert_eq!(error.to_string(), wanted);
+    }
+
+    #[test]
+    fn only_the_part_of_a_message_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, "before").unwrap();
+        let mut options = OpenOptions::new();
+        let mut output = FileOutput {
+            name: "f".to_owned(),
+            path: None,
+            keep: None,
+            file: Some(options.append(true).open(&path).unwrap()),
+            whole: bytes,
+        };
+        output.write(&file("one"), &Queue::new()).unwrap();
+        output.repair(2);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "beforeo");
+        let mut other = options.open(&path).unwrap();
+        io::Write::write_all(&mut other, b"other").unwrap();
+        output.repair(1);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "beforeoother");
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn midway(records: &[Rec], now_ns: u64) -> (Vec<Seen>, Counts) {
     let mut pipeline = Pipeline::new(options, &mut memory);
     for record in records {
         pipeline.advance(record.header.time_ns).unwrap();
-        pipeline.record(&record.bytes(), None).unwrap();
+        pipeline.record(&record.bytes()).unwrap();
     }
     pipeline.advance(now_ns).unwrap();
     let counts = pipeline.counts();

@@ -33,7 +33,7 @@ fn table(out: &mut Vec<u8>) -> TableSink<&mut Vec<u8>> {
 fn through(sink: &mut dyn Sink, records: &[Vec<u8>]) {
     let mut pipeline = Pipeline::new(options(), sink);
     for record in records {
-        pipeline.record(record, None).unwrap();
+        pipeline.record(record).unwrap();
     }
     pipeline.advance(u64::MAX).unwrap();
     pipeline.finish().unwrap();

@@ -24,7 +24,7 @@ fn lines(sink: &mut dyn Sink, records: &[Rec], now_ns: u64) {
         1_767_323_045_000_000_000,
     ));
     for record in records {
-        pipeline.record(&record.bytes(), None).unwrap();
+        pipeline.record(&record.bytes()).unwrap();
     }
     pipeline.advance(now_ns).unwrap();
     pipeline.finish().unwrap();
@@ -161,7 +161,7 @@ pub(crate) fn asked_lines(sink: &mut dyn Sink) {
         1_767_323_045_000_000_000,
     ));
     for record in asked(inode) {
-        pipeline.record(&record, None).unwrap();
+        pipeline.record(&record).unwrap();
     }
     pipeline.finish().unwrap();
 }

@@ -21,6 +21,7 @@ mod rdata;
 mod recording;
 mod records;
 mod serve;
+mod spooled;
 mod streams;
 mod tcp;
 mod top;

@@ -80,7 +80,7 @@ pub(crate) fn run_bytes(options: Options, records: &[Vec<u8>], now_ns: u64) -> (
     let mut memory = Memory::default();
     let mut pipeline = Pipeline::new(options, &mut memory);
     for record in records {
-        pipeline.record(record, None).unwrap();
+        pipeline.record(record).unwrap();
         add_up(&pipeline.counts());
     }
     pipeline.advance(now_ns).unwrap();

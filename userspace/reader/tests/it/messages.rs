@@ -17,7 +17,7 @@ pub(crate) fn lines(records: &[Rec]) -> Vec<Value> {
     let mut sink = JsonSink::new(&mut out, Interfaces::fixed(&[(2, "eth0")])).with_idna(true);
     let mut pipeline = Pipeline::new(options(), &mut sink);
     for record in records {
-        pipeline.record(&record.bytes(), None).unwrap();
+        pipeline.record(&record.bytes()).unwrap();
     }
     pipeline.advance(u64::MAX).unwrap();
     pipeline.finish().unwrap();
@@ -303,7 +303,7 @@ fn table(width: usize, idna: bool, records: &[Rec]) -> String {
     let mut sink = TableSink::new(&mut out, look).with_idna(idna);
     let mut pipeline = Pipeline::new(options(), &mut sink);
     for record in records {
-        pipeline.record(&record.bytes(), None).unwrap();
+        pipeline.record(&record.bytes()).unwrap();
     }
     pipeline.finish().unwrap();
     drop(sink);

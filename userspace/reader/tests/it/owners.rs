@@ -427,7 +427,7 @@ fn any_bytes_are_no_panic() {
             let before = std::mem::replace(&mut record[at], value);
             let mut memory = Memory::default();
             let mut pipeline = dns_trace::pipeline::Pipeline::new(options(), &mut memory);
-            pipeline.record(&record, None).unwrap();
+            pipeline.record(&record).unwrap();
             add_up(&pipeline.counts());
             record[at] = before;
         }

@@ -35,7 +35,7 @@ fn dnstap(framing: Framing) -> Dnstap {
 
 fn into_file<F: Format>(format: F, path: &Path) -> Recorder<F> {
     let output: Box<dyn Output> = Box::new(FileOutput::create(path, None, F::WHOLE).unwrap());
-    let spool = Spool::start(output).unwrap();
+    let spool = Spool::start(output, || {}).unwrap();
     Recorder::new(format, spool, MessageFilter::default(), None).unwrap()
 }
 
@@ -51,7 +51,7 @@ fn tapped_bytes(tap: &mut dyn Tap, records: &[Vec<u8>]) -> Counts {
     let mut pipeline = Pipeline::new(options(), &mut sink).with_tap(Some(tap));
     pipeline.set_clock(WallClock::with_offset(1_767_323_045_000_000_000));
     for record in records {
-        pipeline.record(record, None).unwrap();
+        pipeline.record(record).unwrap();
     }
     pipeline.finish().unwrap();
     let kernel = KernelCounts(Stats {

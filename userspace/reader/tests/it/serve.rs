@@ -42,8 +42,8 @@ fn measured(limits: Limits) -> Arc<Measures> {
         id += 1;
         let ask = Rec::query(time, query(id, name, qtype));
         let reply = Rec::response(time + took, response(id, name, qtype, rcode, &[]));
-        pipeline.record(&ask.bytes(), None).unwrap();
-        pipeline.record(&reply.bytes(), None).unwrap();
+        pipeline.record(&ask.bytes()).unwrap();
+        pipeline.record(&reply.bytes()).unwrap();
     };
     lookup("www.example.com", Rtype::A, Rcode::NOERROR, MS / 20);
     lookup("www.example.com", Rtype::A, Rcode::NOERROR, 2 * MS);
@@ -57,22 +57,19 @@ fn measured(limits: Limits) -> Arc<Measures> {
     );
     let never = query(90, "never.example.com", Rtype::MX);
     pipeline
-        .record(&Rec::query(100 * MS, never.clone()).bytes(), None)
+        .record(&Rec::query(100 * MS, never.clone()).bytes())
         .unwrap();
     pipeline
-        .record(
-            &Rec::query(200 * MS, never).to("192.0.2.53", 53).bytes(),
-            None,
-        )
+        .record(&Rec::query(200 * MS, never).to("192.0.2.53", 53).bytes())
         .unwrap();
     let unasked = response(91, "www.example.com", Rtype::A, Rcode::NOERROR, &[]);
     let unasked = Rec::response(100 * MS, unasked);
-    pipeline.record(&unasked.clone().bytes(), None).unwrap();
+    pipeline.record(&unasked.clone().bytes()).unwrap();
     pipeline
-        .record(&unasked.from("203.0.113.9", 53).bytes(), None)
+        .record(&unasked.from("203.0.113.9", 53).bytes())
         .unwrap();
     pipeline
-        .record(&Rec::query(300 * MS, b"no DNS".to_vec()).bytes(), None)
+        .record(&Rec::query(300 * MS, b"no DNS".to_vec()).bytes())
         .unwrap();
     pipeline.advance(20_000 * MS).unwrap();
     let mut ticker = BoardTicker::new(Arc::clone(&measures), Stats::default());

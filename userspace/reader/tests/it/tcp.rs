@@ -115,7 +115,7 @@ fn with_several_rings_a_long_response_waits_for_its_query() {
     let mut memory = Memory::default();
     let mut pipeline = Pipeline::new(options, &mut memory);
     for record in &many {
-        pipeline.record(&record.bytes(), None).unwrap();
+        pipeline.record(&record.bytes()).unwrap();
     }
     assert_eq!(pipeline.counts().orphans, 80 - 69);
 }

@@ -81,7 +81,7 @@ fn snapshot(records: &[Vec<u8>]) -> Snapshot {
     let mut pipeline = Pipeline::new(options(), &mut sink);
     pipeline.set_clock(WallClock::with_offset(1_767_323_045_000_000_000));
     for record in records {
-        pipeline.record(record, None).unwrap();
+        pipeline.record(record).unwrap();
     }
     pipeline.advance(u64::MAX / 2).unwrap();
     let mut rates = Rates::default();

@@ -82,7 +82,7 @@ fn lines(packets: &[Packet]) -> (Vec<Value>, u64) {
     let mut pipeline = Pipeline::new(options, &mut sink);
     pipeline.set_clock(WallClock::with_offset(pcap::START_NS as i64));
     for record in packets.iter().filter_map(record) {
-        pipeline.record(&record.bytes(), None).unwrap();
+        pipeline.record(&record.bytes()).unwrap();
     }
     pipeline.advance(u64::MAX).unwrap();
     pipeline.finish().unwrap();

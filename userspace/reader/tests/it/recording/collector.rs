@@ -65,7 +65,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 fn sender(address: Address) -> Recorder<Dnstap> {
-    let spool = Spool::start(Box::new(Collector::new(address))).unwrap();
+    let spool = Spool::start(Box::new(Collector::new(address)), || {}).unwrap();
     Recorder::new(
         dnstap(Framing::Connection),
         spool,
@@ -131,13 +131,13 @@ fn a_collector_may_go_and_come_back() {
     let mut pipeline = Pipeline::new(options(), &mut sink).with_tap(Some(&mut tap));
     let capture = Capture::start(&at, &first);
     for number in 1..=10 {
-        pipeline.record(&ask(number).bytes(), None).unwrap();
+        pipeline.record(&ask(number).bytes()).unwrap();
     }
     pipeline.drained().unwrap();
     wait_until("the first ten", || pipeline.counts().tap.written == 10);
     capture.stop();
     for number in 11..=20 {
-        pipeline.record(&ask(number).bytes(), None).unwrap();
+        pipeline.record(&ask(number).bytes()).unwrap();
     }
     pipeline.drained().unwrap();
     assert_eq!(pipeline.counts().tap.written, 10);

@@ -46,7 +46,7 @@ fn ids(path: &Path) -> Vec<u64> {
 
 fn rotated<F: Format>(format: F, path: &Path) -> Recorder<F> {
     let output: Box<dyn Output> = Box::new(FileOutput::create(path, Some(3), F::WHOLE).unwrap());
-    let spool = Spool::start(output).unwrap();
+    let spool = Spool::start(output, || {}).unwrap();
     Recorder::new(format, spool, MessageFilter::default(), Some(2000)).unwrap()
 }
 
@@ -140,7 +140,7 @@ fn full_disk(folder: &Path) {
     let mut pipeline = Pipeline::new(options(), &mut sink).with_tap(Some(&mut tap));
     pipeline.set_clock(WallClock::with_offset(0));
     for number in 1..=1000 {
-        pipeline.record(&ask(number).bytes(), None).unwrap();
+        pipeline.record(&ask(number).bytes()).unwrap();
     }
     let error = pipeline.finish_tap(&KernelCounts::default()).unwrap_err();
     assert_eq!(
@@ -195,7 +195,7 @@ fn a_slow_reader_costs_what_does_not_fit() {
     payload.resize(4000, 0);
     for number in 1..=4000 {
         let rec = Rec::query(number * MS, payload.clone());
-        pipeline.record(&rec.bytes(), None).unwrap();
+        pipeline.record(&rec.bytes()).unwrap();
     }
     pipeline.drained().unwrap();
     let dropped = pipeline.counts().tap.dropped;
@@ -272,7 +272,7 @@ fn filters_hold_for_messages() {
 
 fn filtered<F: Format>(format: F, filter: &MessageFilter) -> Recorder<F> {
     let output = FileOutput::create("/dev/null".as_ref(), None, F::WHOLE).unwrap();
-    let spool = Spool::start(Box::new(output)).unwrap();
+    let spool = Spool::start(Box::new(output), || {}).unwrap();
     Recorder::new(format, spool, filter.clone(), None).unwrap()
 }
 

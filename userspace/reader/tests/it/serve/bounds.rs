@@ -33,17 +33,17 @@ fn a_flood_makes_no_label_and_no_series_grow() {
         let rcode = Rcode::masked_from_int((number / 5) as u8);
         let (id, time) = (number as u16, u64::from(number) * 1000);
         let ask = Rec::query(time, query(id, &name, qtype)).to(&server, 53);
-        pipeline.record(&ask.bytes(), None).unwrap();
+        pipeline.record(&ask.bytes()).unwrap();
         if number % 4 == 0 {
             // Nobody answers, and somebody does whom nobody asked.
             let unasked = response(id, &name, qtype, rcode, &[]);
             let unasked = Rec::response(time, unasked).from("172.16.0.1", number as u16 | 53);
-            pipeline.record(&unasked.bytes(), None).unwrap();
+            pipeline.record(&unasked.bytes()).unwrap();
             continue;
         }
         let reply = response(id, &name, qtype, rcode, &[]);
         let reply = Rec::response(time + 500, reply).from(&server, 53);
-        pipeline.record(&reply.bytes(), None).unwrap();
+        pipeline.record(&reply.bytes()).unwrap();
     }
     pipeline.advance(u64::MAX / 2).unwrap();
     let counts = pipeline.counts();

@@ -240,7 +240,7 @@ fn log(address: SocketAddr, number: u32, mut between: impl FnMut(&Measures)) -> 
     let measures = Meter::new(limits()).measures();
     let source = Source::this_host("default");
     let sender = Sender::new(&target(address), source, Arc::clone(&measures)).unwrap();
-    let spool = Spool::start(Box::new(sender)).unwrap();
+    let spool = Spool::start(Box::new(sender), || {}).unwrap();
     let lines = Lines::new(spool, Arc::clone(&measures));
     let mut sink = JsonSink::new(lines, Interfaces::fixed(&[(2, "eth0")]));
     let mut pipeline = Pipeline::new(options(), &mut sink);
@@ -251,9 +251,9 @@ fn log(address: SocketAddr, number: u32, mut between: impl FnMut(&Measures)) -> 
         let ask = Rec::query(time, query(id, &name, Rtype::A));
         let addresses = [[192, 0, 2, 1], [192, 0, 2, 2]];
         let reply = response(id, &name, Rtype::A, Rcode::NOERROR, &addresses);
-        pipeline.record(&ask.bytes(), None).unwrap();
+        pipeline.record(&ask.bytes()).unwrap();
         pipeline
-            .record(&Rec::response(time + MS, reply).bytes(), None)
+            .record(&Rec::response(time + MS, reply).bytes())
             .unwrap();
         if index == number / 2 {
             pipeline.drained().unwrap();
