@@ -11,7 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// What a process used.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Use {
-    /// CPU seconds, of its children too.
+    /// CPU seconds until it was ready.
+    pub(super) start_s: f64,
+    /// CPU seconds from then until its end, of its children too.
     pub(super) cpu_s: f64,
     /// Voluntary context switches: it slept and was woken.
     pub(super) wakeups: u64,
@@ -25,6 +27,8 @@ pub(super) struct Use {
 pub(super) struct Process {
     child: Child,
     name: &'static str,
+    /// CPU seconds until it was ready.
+    start_s: f64,
     ended: bool,
 }
 
@@ -48,6 +52,7 @@ impl Process {
         let mut process = Self {
             child,
             name,
+            start_s: 0.0,
             ended: false,
         };
         let begin = Instant::now();
@@ -63,6 +68,7 @@ impl Process {
             );
             std::thread::sleep(Duration::from_millis(10));
         }
+        process.start_s = process.cpu()?;
         Ok(process)
     }
 
@@ -115,6 +121,8 @@ impl Process {
             std::thread::sleep(Duration::from_millis(5));
         };
         let used = Use {
+            start_s: self.start_s,
+            cpu_s: used.cpu_s - self.start_s,
             peak_rss: memory.0,
             rss_anon: memory.1,
             ..used

@@ -146,6 +146,11 @@ fn reader(pairs: &Pairs<'_>, rate: Rate, name: &str, table: &mut Table) {
         "",
         budget,
     );
+    if rate.is_none() {
+        let start = pairs.samples(|run, _| 1e3 * run.used.start_s);
+        let what = format!("{name}: its CPU until it reads");
+        table.row(what, start, "ms", "once, in no other row", None);
+    }
     let lag = pairs.samples(|run, _| run.seen.lag_ms);
     table.row(format!("{name}: longest lag"), lag, "ms", "", None);
     if rate.is_none_or(|rate| rate >= 30_000) {

@@ -71,7 +71,7 @@ impl Kind {
 /// What a tracer says that it saw and lost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
-    /// Messages lost, where the tracer tells.
+    /// Messages lost, where the tracer tells; with lines that were not written.
     pub(super) lost: f64,
     /// Longest time from the kernel's stamp to the reading, milliseconds; ours only.
     pub(super) lag_ms: f64,
@@ -207,6 +207,7 @@ fn account(kind: Kind, out: &Path, load: &Load) -> Result<Seen> {
     let submitted = number("/kernel/submitted")?;
     let ring_full = number("/kernel/ring_full")?;
     let lost = ring_full + number("/kernel/malformed")? + number("/kernel/unreadable")?;
+    let unwritten = number("/reader/unwritten")?;
     let on_wire = submitted + lost;
     // A response that never reached dnsperf was on the server's device all the same.
     let (least, most) = (load.sent + load.completed, 2 * load.sent);
@@ -232,10 +233,13 @@ fn account(kind: Kind, out: &Path, load: &Load) -> Result<Seen> {
     }
     if kind == Kind::Watch {
         let (shown, lines) = (number("/reader/shown")?, lines(out)?);
-        ensure!(shown == lines, "{shown} lookups shown in {lines} lines");
+        ensure!(
+            shown == lines + unwritten,
+            "{shown} lookups shown in {lines} lines, and {unwritten} unwritten"
+        );
     }
     Ok(Seen {
-        lost: lost as f64,
+        lost: (lost + unwritten) as f64,
         lag_ms: number("/reader/max_lag_ns")? as f64 / 1e6,
     })
 }
