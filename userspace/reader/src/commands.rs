@@ -16,8 +16,9 @@ use crate::clock::boot_now;
 use crate::confine::{self, Mode, Needs};
 use crate::counts::Summary;
 use crate::pipeline::{Options, Pipeline};
-use crate::ring::{Follow, Reader, Stop, Ticker};
+use crate::ring::{Follow, Reader, Ticker};
 use crate::sink::Sink;
+use crate::stop::Stop;
 use crate::tap::Tap;
 
 pub mod record;

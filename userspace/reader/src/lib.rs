@@ -38,6 +38,7 @@ pub mod ring;
 pub mod serve;
 pub mod sink;
 pub mod spool;
+pub mod stop;
 mod table;
 pub mod tap;
 pub mod tcp;

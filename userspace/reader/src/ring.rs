@@ -22,19 +22,19 @@ mod follow;
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use dns_trace_event::{READER_ASLEEP, READER_AWAKE, READER_NAPPING, Stats};
 use rustix::buffer::spare_capacity;
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::event::{Timespec, epoll};
 
 use crate::bundle::Ring;
 use crate::clock::boot_now;
 use crate::counts::Summary;
 use crate::pipeline::Pipeline;
+use crate::stop::Stop;
 
 use follow::{Change, Found};
 pub use follow::{Follow, Notice};
@@ -58,27 +58,6 @@ const HOLD_NS: u64 = 200_000_000;
 const OUTPUT: &str = "cannot write the output";
 /// [`epoll`] data of the stop signal; rings have their index.
 const STOP: u64 = u64::MAX;
-
-/// Ends a [`Reader`] from another thread.
-#[derive(Clone, Debug)]
-pub struct Stop(Arc<OwnedFd>);
-
-impl Stop {
-    /// A signal that has not been given.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn new() -> io::Result<Self> {
-        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        Ok(Self(Arc::new(eventfd(0, flags)?)))
-    }
-
-    /// Ends the reader after one more drain.
-    pub fn give(&self) {
-        // Fails only if the counter is at its maximum, when the signal has been given long ago.
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
-    }
-}
 
 /// Called between drains, with the counters of the kernel at hand.
 pub trait Ticker {
@@ -166,7 +145,7 @@ fn waiting_for(rings: &[Ring], stop: &Stop) -> io::Result<OwnedFd> {
         epoll::add(&set, &ring.events, data, edge)?;
     }
     let data = epoll::EventData::new_u64(STOP);
-    epoll::add(&set, &stop.0, data, epoll::EventFlags::IN)?;
+    epoll::add(&set, stop, data, epoll::EventFlags::IN)?;
     Ok(set)
 }
 

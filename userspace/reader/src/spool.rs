@@ -11,7 +11,7 @@ mod queue;
 use std::io;
 use std::sync::{Arc, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use queue::Queue;
 
@@ -24,6 +24,8 @@ const CHUNK: usize = 256 << 10;
 const MARGIN: usize = 72 << 10;
 /// How long the end waits for the output.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long it waits then for an output that has been told to give up.
+const LAST_GRACE: Duration = Duration::from_millis(500);
 
 /// Octets and number of whole messages at the start of bytes. What is no message but stands between
 /// them (a section header, say) counts as octets only.
@@ -73,7 +75,7 @@ impl Spool {
         mut output: Box<dyn Output>,
         failed: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new());
+        let queue = Arc::new(Queue::new()?);
         let other = Arc::clone(&queue);
         let thread = thread::Builder::new().name("output".to_owned());
         thread.spawn(move || {
@@ -160,20 +162,23 @@ impl Spool {
     fn close_within(&mut self, grace: Duration) -> io::Result<()> {
         self.hand_over();
         self.queue.close();
-        let deadline = Instant::now() + grace;
-        let mut state = self.queue.state();
-        while !state.ended {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("not everything was taken within {} s", grace.as_secs()),
-                ));
-            }
-            let waited = self.queue.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if self.ends_within(grace) {
+            return self.queue.state().error.take().map_or(Ok(()), Err);
         }
-        state.error.take().map_or(Ok(()), Err)
+        // An output that only waits ends now, and what it has written is known.
+        self.queue.given_up.give();
+        self.ends_within(LAST_GRACE);
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("not everything was taken within {} s", grace.as_secs()),
+        ))
+    }
+
+    fn ends_within(&self, time: Duration) -> bool {
+        let queue = &self.queue;
+        let runs = |state: &mut queue::State| !state.ended;
+        let waited = queue.changed.wait_timeout_while(queue.state(), time, runs);
+        waited.unwrap_or_else(PoisonError::into_inner).0.ended
     }
 
     /// Messages that have been written so far.

@@ -82,6 +82,29 @@ impl FileOutput {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// How many bytes to write next to a pipe or a terminal, which may stand still: whole messages that find
+    /// room once there is any. So what was written is known if the rest never is, and several writers
+    /// of one pipe do not break each other's lines (pipe(7), `PIPE_BUF`).
+    fn piece(&self, rest: &[u8]) -> usize {
+        let most = rest.len().min(libc::PIPE_BUF);
+        match (self.whole)(&rest[..most]) {
+            // A longer message.
+            (0, _) => rest.len(),
+            (octets, _) => octets,
+        }
+    }
+
+    /// Writes whole messages, and counts those that have been.
+    fn write_whole(&mut self, bytes: &[u8], queue: &Queue) -> io::Result<()> {
+        let (written, result) = write_all(self.file()?, bytes);
+        let (octets, messages) = (self.whole)(&bytes[..written]);
+        queue.count_written(messages);
+        if result.is_err() {
+            self.repair(written - octets);
+        }
+        result
+    }
+
     /// Takes back the part of a message that was written before an error, unless somebody else has written
     /// behind it: standard output may be a file that had something in it.
     fn repair(&mut self, part: usize) {
@@ -100,12 +123,17 @@ impl Output for FileOutput {
     fn begin(&mut self, _: &Queue) {}
 
     fn write(&mut self, chunk: &Chunk, queue: &Queue) -> io::Result<()> {
-        let (written, result) = write_all(self.file()?, &chunk.bytes);
-        let (octets, messages) = (self.whole)(&chunk.bytes[..written]);
-        queue.count_written(messages);
-        if let Err(error) = result {
-            self.repair(written - octets);
-            return Err(named(&self.name, &error));
+        let waits = !self.file()?.metadata().is_ok_and(|data| data.is_file());
+        let mut rest = chunk.bytes.as_slice();
+        while !rest.is_empty() {
+            let piece = if waits { self.piece(rest) } else { rest.len() };
+            let (bytes, others) = rest.split_at(piece);
+            if waits && !queue.wait_writable(self.file()?)? {
+                return Ok(());
+            }
+            self.write_whole(bytes, queue)
+                .map_err(|error| named(&self.name, &error))?;
+            rest = others;
         }
         if chunk.ends_file
             && let (Some(path), Some(keep)) = (&self.path, self.keep)
@@ -181,7 +209,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
         fs::write(&path, "before").unwrap();
-        let queue = Queue::new();
+        let queue = Queue::new().unwrap();
         let mut output = FileOutput::create(&path, Some(2), bytes).unwrap();
         for text in ["one", "two", "three"] {
             output.write(&file(text), &queue).unwrap();
@@ -221,7 +249,7 @@ mod tests {
             file: Some(options.append(true).open(&path).unwrap()),
             whole: bytes,
         };
-        output.write(&file("one"), &Queue::new()).unwrap();
+        output.write(&file("one"), &Queue::new().unwrap()).unwrap();
         output.repair(2);
         assert_eq!(fs::read_to_string(&path).unwrap(), "beforeo");
         let mut other = options.open(&path).unwrap();
@@ -233,7 +261,9 @@ mod tests {
     #[test]
     fn a_full_disk_is_one_error() {
         let mut output = FileOutput::create(Path::new("/dev/full"), None, bytes).unwrap();
-        let error = output.write(&file("one"), &Queue::new()).unwrap_err();
+        let error = output
+            .write(&file("one"), &Queue::new().unwrap())
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "/dev/full: No space left on device (os error 28)"

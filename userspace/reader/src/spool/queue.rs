@@ -2,8 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use crate::stop::Stop;
 
 use super::{CHUNK, CHUNKS, Chunk, MARGIN, Output};
 
@@ -27,22 +33,25 @@ pub(super) struct State {
 pub struct Queue {
     state: Mutex<State>,
     pub(super) changed: Condvar,
+    /// Nobody waits for the output any more.
+    pub(super) given_up: Stop,
 }
 
 impl Queue {
-    pub(super) fn new() -> Self {
+    pub(super) fn new() -> io::Result<Self> {
         let chunk = || Chunk {
             bytes: Vec::with_capacity(CHUNK + MARGIN),
             ends_file: false,
         };
-        Self {
+        Ok(Self {
             state: Mutex::new(State {
                 free: (0..CHUNKS).map(|_| chunk()).collect(),
                 full: VecDeque::with_capacity(CHUNKS + 1),
                 ..State::default()
             }),
             changed: Condvar::new(),
-        }
+            given_up: Stop::new()?,
+        })
     }
 
     /// No code panics while it holds the lock.
@@ -62,6 +71,24 @@ impl Queue {
         let open = |state: &mut State| !state.closed;
         let waited = self.changed.wait_timeout_while(state, time, open);
         waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
+    /// Waits until something takes bytes, or an end; whether it does, rather than that nobody waits for it
+    /// any more.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn wait_writable(&self, output: impl AsFd) -> io::Result<bool> {
+        let mut both = [
+            PollFd::new(&output, PollFlags::OUT),
+            PollFd::new(&self.given_up, PollFlags::IN),
+        ];
+        while let Err(error) = poll(&mut both, None) {
+            if error != Errno::INTR {
+                return Err(error.into());
+            }
+        }
+        Ok(both[1].revents().is_empty())
     }
 
     /// The next chunk to be written; `None` at the end.

@@ -17,7 +17,7 @@ use super::input;
 use super::keys::Key;
 use super::screen::Screen;
 use super::snapshot::Snapshot;
-use crate::ring::Stop;
+use crate::stop::Stop;
 
 /// Messages that wait to be looked at; further keys are left out.
 const MESSAGES: usize = 64;

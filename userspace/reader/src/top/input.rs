@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::face::Message;
 use super::keys::{Key, Parser};
-use crate::ring::Stop;
+use crate::stop::Stop;
 
 /// How long the rest of a sequence may take, on a slow line.
 const REST: Duration = Duration::from_millis(50);

@@ -1,6 +1,7 @@
 //! Lines through a spool: as many as the output takes, and the others counted.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use dns_trace::clock::WallClock;
@@ -11,9 +12,11 @@ use dns_trace::sink::Sink;
 use dns_trace::sink::json::JsonSink;
 use dns_trace::sink::spooled::{Lines, Spooled, whole};
 use dns_trace::sink::table::{Look, TableSink};
+use dns_trace::spool::file::FileOutput;
 use dns_trace::spool::{Chunk, Output, Queue, Spool};
 use domain::base::Rtype;
 use jiff::tz::TimeZone;
+use rustix::fs::{CWD, Mode, OFlags, fcntl_getfl, fcntl_setfl, mkfifoat};
 
 use crate::memory::{add_up, options};
 use crate::records::{Rec, query};
@@ -131,6 +134,27 @@ fn an_output_that_stands_still_costs_lines_and_nothing_else() {
         let value: serde_json::Value = serde_json::from_slice(line).unwrap();
         assert!(value["@timestamp"].is_string());
     }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_has_the_lines_that_are_said_to_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+    let mut other = File::options().read(true).write(true).open(&path).unwrap();
+    let output = FileOutput::create(&path, None, whole).unwrap();
+    let lines = Lines::new(Spool::start(Box::new(output), || {}).unwrap());
+    let (counts, result) = feed(&mut json(&lines), 2_000, || {});
+    assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    let flags = fcntl_getfl(&other).unwrap();
+    fcntl_setfl(&other, flags | OFlags::NONBLOCK).unwrap();
+    let mut taken = Vec::new();
+    let nothing_more = other.read_to_end(&mut taken).unwrap_err();
+    assert_eq!(nothing_more.kind(), io::ErrorKind::WouldBlock);
+    let (octets, written) = whole(&taken);
+    assert_eq!(octets, taken.len());
+    assert!(written > 100, "{written} lines in a pipe of 64 KiB");
+    assert_eq!((counts.shown, counts.unwritten), (2_000, 2_000 - written));
 }
 
 #[test]
