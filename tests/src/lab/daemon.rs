@@ -26,13 +26,20 @@ impl Daemon {
     /// # Errors
     /// If it cannot be started.
     pub fn start(name: &str, command: &mut Command) -> Result<Self> {
+        let output = file(name, "out")?;
+        Self::start_into(name, command, output.into())
+    }
+
+    /// The same with its standard output elsewhere.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_into(name: &str, command: &mut Command, output: Stdio) -> Result<Self> {
         sh::log(&format!("$ {} &", sh::line(command)));
-        fs::create_dir_all("/run/lab")?;
-        let file = |suffix: &str| File::create(format!("/run/lab/{name}.{suffix}"));
         let child = command
             .stdin(Stdio::null())
-            .stdout(file("out")?)
-            .stderr(file("err")?)
+            .stdout(output)
+            .stderr(file(name, "err")?)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
         Ok(Self {
@@ -154,6 +161,12 @@ impl Drop for Daemon {
             }
         }
     }
+}
+
+fn file(name: &str, suffix: &str) -> Result<File> {
+    fs::create_dir_all("/run/lab")?;
+    let path = format!("/run/lab/{name}.{suffix}");
+    File::create(&path).with_context(|| format!("cannot create {path}"))
 }
 
 /// As much of a text's end as is logged, in whole lines.

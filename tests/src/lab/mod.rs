@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod chains;
 pub mod ctl;
 pub mod daemon;
+pub mod doorbell;
 pub mod flood;
 pub mod foreign;
 pub mod forgetful;

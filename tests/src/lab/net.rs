@@ -1,9 +1,12 @@
 //! Two network namespaces, `client` and `server`, joined by a pair of devices.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsFd as _;
 use std::process::Command;
+use std::thread;
 
 use anyhow::{Context, Result};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::sh::{self, Outcome};
 
@@ -131,6 +134,21 @@ pub fn inside(namespace: &str, words: &[&str]) -> Command {
 /// If it cannot be started.
 pub fn run(namespace: &str, words: &[&str]) -> Result<Outcome> {
     sh::run(&mut inside(namespace, words))
+}
+
+/// Does something on a thread that is inside a namespace; a socket stays there for good.
+///
+/// # Errors
+/// If there is no such namespace.
+pub fn enter<T: Send>(namespace: &str, what: impl FnOnce() -> T + Send) -> Result<T> {
+    let file = File::open(path(namespace)).context("cannot open the namespace")?;
+    let enter = || {
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+        rustix::io::Result::Ok(what())
+    };
+    let joined = thread::scope(|scope| scope.spawn(enter).join());
+    let done = joined.map_err(|_| anyhow::anyhow!("a thread in {namespace} panicked"))?;
+    done.with_context(|| format!("cannot enter {namespace}"))
 }
 
 /// Path of a namespace, as `--netns` takes it.

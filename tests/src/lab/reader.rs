@@ -1,6 +1,7 @@
 //! `dns-trace`, run as somebody who may nothing, and what it prints.
 
 use std::fs;
+use std::io::PipeWriter;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
@@ -79,7 +80,9 @@ impl Watch {
     /// # Errors
     /// Likewise.
     pub fn start_command(arguments: &[&str]) -> Result<Self> {
-        Self::run(arguments, |reader| reader)
+        Self::run(arguments, |name, mut reader| {
+            Daemon::start(name, &mut reader)
+        })
     }
 
     /// The same in a control group.
@@ -87,10 +90,25 @@ impl Watch {
     /// # Errors
     /// Likewise.
     pub fn start_within(group: &Cgroup, arguments: &[&str]) -> Result<Self> {
-        Self::run(arguments, |reader| group.start(&reader))
+        Self::run(arguments, |name, reader| {
+            Daemon::start(name, &mut group.start(&reader))
+        })
     }
 
-    fn run(arguments: &[&str], wrap: impl FnOnce(Command) -> Command) -> Result<Self> {
+    /// Starts it with its output in a pipe.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn start_into(output: PipeWriter) -> Result<Self> {
+        Self::run(&["watch", "--output", "json"], |name, mut reader| {
+            Daemon::start_into(name, &mut reader, output.into())
+        })
+    }
+
+    fn run(
+        arguments: &[&str],
+        start: impl FnOnce(&str, Command) -> Result<Daemon>,
+    ) -> Result<Self> {
         writable_lab()?;
         let mut words = vec!["dns-trace"];
         words.extend(arguments);
@@ -102,7 +120,7 @@ impl Watch {
             "strict",
         ]);
         let name = arguments.first().copied().unwrap_or_default();
-        let daemon = Daemon::start(name, &mut wrap(unprivileged(Some(GROUP), &words)))?;
+        let daemon = start(name, unprivileged(Some(GROUP), &words))?;
         let daemon = daemon.ready(20, |d| Ok(d.stderr().contains("dns-trace: reading")))?;
         nothing_is_permitted(daemon.pid())?;
         Ok(Self(daemon))
@@ -132,10 +150,9 @@ impl Watch {
             .lines()
             .map(serde_json::from_str)
             .collect::<Result<Vec<Value>, _>>();
-        let summary = fs::read_to_string(SUMMARY).context("the reader left no summary")?;
         Ok(Seen {
             lookups: lookups.with_context(|| format!("not JSON lines: {lines}"))?,
-            summary: serde_json::from_str(&summary).context("the summary is no JSON")?,
+            summary: summary()?,
         })
     }
 
@@ -147,6 +164,25 @@ impl Watch {
         self.0.signal(Signal::TERM)?;
         self.ends(10)
     }
+
+    /// Ends one by a signal whose output nobody reads: its exit code, and what it printed but for the lines.
+    ///
+    /// # Errors
+    /// If it does not end in time, or without a summary.
+    pub fn stop_unread(mut self) -> Result<(Option<i32>, Seen)> {
+        self.0.signal(Signal::TERM)?;
+        let code = self.0.wait(10)?;
+        let seen = Seen {
+            lookups: Vec::new(),
+            summary: summary()?,
+        };
+        Ok((code, seen))
+    }
+}
+
+fn summary() -> Result<Value> {
+    let summary = fs::read_to_string(SUMMARY).context("the reader left no summary")?;
+    serde_json::from_str(&summary).context("the summary is no JSON")
 }
 
 impl Seen {

@@ -128,7 +128,7 @@ pub(super) fn answered(socket: &UdpSocket, name: &str) -> Result<()> {
 }
 
 /// Header (RFC 1035, section 4.1.1) with one question, and the question: type A, class IN.
-pub(super) fn query(name: &str) -> Vec<u8> {
+pub(crate) fn query(name: &str) -> Vec<u8> {
     let id = name
         .bytes()
         .fold(7_u16, |id, byte| id.wrapping_mul(31) ^ u16::from(byte));

@@ -8,6 +8,7 @@ pub(crate) mod by_hand;
 pub(crate) mod choice;
 pub(crate) mod credentials;
 pub(crate) mod doctor;
+pub(crate) mod doorbell;
 pub(crate) mod encrypted;
 pub(crate) mod faults;
 pub(crate) mod follow;

@@ -1,5 +1,7 @@
 //! A reader that stands still or dies: what passed meanwhile is in the ring or counted, to the message.
 
+use std::io::Read as _;
+
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -90,6 +92,39 @@ pub(crate) fn stopped() -> Result<()> {
         ])?;
         note(&format!(
             "{sent} messages, {refused} refused by a full ring, {reported} read"
+        ))
+    })
+}
+
+/// Lookups of which not all lines fit into what is kept for a slow output, and a pipe.
+const LINES: u64 = 30_000;
+
+/// Its output is a pipe that nobody reads: every message is taken in all the same, and each lookup's line is
+/// in the pipe or counted.
+pub(crate) fn output() -> Result<()> {
+    lab(|| {
+        let (mut pipe, output) = std::io::pipe()?;
+        let watch = Watch::start_into(output)?;
+        let mut lookups = 0;
+        while lookups < LINES {
+            lookups += messages(FLOOD, "3")? / 2;
+        }
+        let (code, summary) = watch.stop_unread()?;
+        ensure!(code == Some(1), "the reader ended with {code:?}");
+        let mut lines = String::new();
+        pipe.read_to_string(&mut lines)?;
+        ensure!(lines.ends_with('\n'), "the last line is cut: {lines}");
+        let lines = lines.lines().count() as u64;
+        let unwritten = lookups - lines;
+        summary.counts(&[
+            ("kernel/submitted", 2 * lookups),
+            ("kernel/ring_full", 0),
+            ("reader/answered", lookups),
+            ("reader/shown", lookups),
+            ("reader/unwritten", unwritten),
+        ])?;
+        note(&format!(
+            "of {lookups} lookups {lines} lines in the pipe, {unwritten} counted as unwritten"
         ))
     })
 }
