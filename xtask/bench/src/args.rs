@@ -56,9 +56,14 @@ impl Args {
         if self.quick { quick } else { full }
     }
 
-    /// Length of one end-to-end run.
+    /// Length of one end-to-end run. Many short ones tell more than few long ones: what is compared lies
+    /// closer together, on a machine whose speed changes by itself.
     pub(crate) fn run_time(&self) -> Duration {
-        let seconds = self.seconds.unwrap_or(self.choose(6, 2));
-        Duration::from_secs(seconds.into())
+        Duration::from_secs(self.seconds.unwrap_or(2).into())
+    }
+
+    /// Rounds of end-to-end runs.
+    pub(crate) fn e2e_rounds(&self) -> u32 {
+        self.choose(3, 1) * self.rounds
     }
 }

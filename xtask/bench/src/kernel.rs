@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
 use dns_trace::bundle::Ring;
 use dns_trace_event::{
-    FILL_MARK, PROG_TC_EGRESS, PROG_TCX, PROG_XDP, PacketHeader, READER_NAPPING, Stats,
+    FILL_MARK, PROG_TC_EGRESS, PROG_TC_INGRESS, PROG_TCX, PROG_XDP, PacketHeader, READER_NAPPING,
+    Stats,
 };
 
 use crate::args::Args;
@@ -15,8 +16,9 @@ use crate::table::{Budget, Samples, Table, number};
 use crate::{machine, object, packet};
 
 /// Our programs, each with the empty one of its type.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 4] = [
     (PROG_TCX, "empty_tc"),
+    (PROG_TC_INGRESS, "empty_tc"),
     (PROG_TC_EGRESS, "empty_tc"),
     (PROG_XDP, "empty_xdp"),
 ];
@@ -41,7 +43,7 @@ struct Bench {
 }
 
 /// Nanoseconds of one round: of the yardsticks and of ours, by packet.
-type Round = Vec<([f64; 4], [f64; 3])>;
+type Round = Vec<([f64; 4], [f64; 4])>;
 
 /// Measures, and adds the rows.
 pub(crate) fn run(args: &Args, table: &mut Table) -> Result<()> {
@@ -76,7 +78,7 @@ impl Bench {
         let chunks = total.div_ceil(repeat);
         let mut round = Vec::new();
         for packet in packets {
-            let (mut against, mut ours) = ([const { Vec::new() }; 4], [const { Vec::new() }; 3]);
+            let (mut against, mut ours) = ([const { Vec::new() }; 4], [const { Vec::new() }; 4]);
             for _ in 0..chunks {
                 for (times, name) in against.iter_mut().zip(YARDSTICKS) {
                     let time = object::time(&self.yardsticks, name, &packet.bytes, repeat)?;

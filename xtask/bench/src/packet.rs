@@ -41,18 +41,21 @@ pub(crate) fn all() -> Vec<Packet> {
     let v6 = |protocol, inner: &[u8]| ethernet(IPV6, &ipv6(protocol, inner));
     let segment = |destination| tcp(5000, destination, 1, DATA, &other);
     let datagram = udp(5000, 443, &other);
-    let tagged = ethernet(VLAN, &tag(IPV4, &ipv4(UDP, &udp_query)));
+    let tagged = |protocol, inner: &[u8]| ethernet(VLAN, &tag(IPV4, &ipv4(protocol, inner)));
     vec![
         packet("TCP/443", false, v4(TCP, &segment(443))),
         packet("UDP/443", false, v4(UDP, &datagram)),
         packet("TCP/443, IPv6", false, v6(TCP, &segment(443))),
         packet("UDP/443, IPv6", false, v6(UDP, &datagram)),
+        packet("TCP/443, VLAN", false, tagged(TCP, &segment(443))),
+        packet("UDP/443, VLAN", false, tagged(UDP, &datagram)),
         packet("ARP", false, ethernet(ARP, &[0; 46])),
         packet("query, 75 bytes", true, v4(UDP, &udp_query)),
         packet("response, 300 bytes", true, v4(UDP, &udp_response)),
         packet("query, IPv6", true, v6(UDP, &udp_query)),
         packet("response, IPv6", true, v6(UDP, &udp_response)),
-        packet("query, VLAN", true, tagged),
+        packet("query, VLAN", true, tagged(UDP, &udp_query)),
+        packet("response, VLAN", true, tagged(UDP, &udp_response)),
         packet("TCP/53 segment", true, v4(TCP, &segment(53))),
     ]
 }

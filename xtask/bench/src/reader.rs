@@ -10,28 +10,36 @@ use anyhow::{Context, Result, ensure};
 use dns_trace::filter::Filter;
 use dns_trace::interface::Interfaces;
 use dns_trace::message::Decoded;
+use dns_trace::metrics::{Limits, Meter};
 use dns_trace::name::WireName;
 use dns_trace::pipeline::{Options, Pipeline};
-use dns_trace::sink::Silent;
 use dns_trace::sink::json::JsonSink;
+use dns_trace::sink::table::{Look, TableSink};
+use dns_trace::sink::{Silent, Sink};
 use dns_trace::spool::Spool;
 use dns_trace::spool::file::FileOutput;
 use dns_trace::tap::dnstap::{Dnstap, Framing};
 use dns_trace::tap::pcapng::Pcapng;
-use dns_trace::tap::{Format, MessageFilter, Recorder};
+use dns_trace::tap::{Format, MessageFilter, Recorder, Tap};
+use dns_trace::top::tally::TallySink;
+use jiff::tz::TimeZone;
 
 use crate::args::Args;
 use crate::table::{Budget, Samples, Table, number};
 use crate::{alloc, dns, machine};
 
+/// A pipeline that is measured, with the name of what it feeds.
+struct Subject<'s> {
+    name: &'static str,
+    pipeline: Pipeline<'s>,
+}
+
 /// What is taken of one round.
 struct Round {
     decode_ns: f64,
     silent: Pass,
-    json: Pass,
-    file: Pass,
-    pcapng: Pass,
-    dnstap: Pass,
+    /// By subject.
+    passes: Vec<Pass>,
 }
 
 /// Figures of one message.
@@ -95,54 +103,92 @@ pub(crate) fn run(args: &Args, table: &mut Table) -> Result<()> {
     let path = args.data.join("reader.jsonl");
     let named = || format!("cannot write {}", path.display());
     let mut file = File::create(&path).with_context(named)?;
-    let interfaces = || Interfaces::fixed(&[(2, "eth0")]);
-    let mut sinks = (
-        Silent,
-        JsonSink::new(io::sink(), interfaces()),
-        JsonSink::new(file.try_clone().with_context(named)?, interfaces()),
-    );
-    let mut taps = (
-        recorder(Pcapng::new(interfaces()))?,
-        recorder(Dnstap::new(Framing::File, interfaces()))?,
-    );
-    let mut untapped = (Silent, Silent);
-    let mut pcapng = Pipeline::new(options(), &mut untapped.0).with_tap(Some(&mut taps.0));
-    let mut dnstap = Pipeline::new(options(), &mut untapped.1).with_tap(Some(&mut taps.1));
-    let mut silent = Pipeline::new(options(), &mut sinks.0);
-    let mut json = Pipeline::new(options(), &mut sinks.1);
-    let mut to_file = Pipeline::new(options(), &mut sinks.2);
-    let pipelines = [
-        &mut silent,
-        &mut json,
-        &mut to_file,
-        &mut pcapng,
-        &mut dnstap,
-    ];
-    for pipeline in pipelines {
-        pass(pipeline, &mut records, 10)?; // warms up
+    let mut sinks = sinks(file.try_clone().with_context(named)?);
+    let mut taps = taps()?;
+    let mut untapped = [Silent; 2];
+    let mut nothing = Silent;
+    let mut silent = Pipeline::new(options(), &mut nothing);
+    let mut subjects = Vec::new();
+    for (name, sink) in &mut sinks {
+        let pipeline = Pipeline::new(options(), &mut **sink);
+        subjects.push(Subject { name, pipeline });
+    }
+    for ((name, tap), sink) in taps.iter_mut().zip(&mut untapped) {
+        let pipeline = Pipeline::new(options(), sink).with_tap(Some(&mut **tap));
+        subjects.push(Subject { name, pipeline });
+    }
+    pass(&mut silent, &mut records, 10)?; // warms up
+    for subject in &mut subjects {
+        pass(&mut subject.pipeline, &mut records, 10)?;
     }
     let mut rounds = Vec::new();
     for i in 1..=args.rounds {
         eprintln!("reader: round {i} of {}", args.rounds);
         file.set_len(0).with_context(named)?;
         file.rewind().with_context(named)?;
+        let decode_ns = decode(times)?;
+        let silent = pass(&mut silent, &mut records, times)?;
+        let passes = subjects.iter_mut();
+        let passes = passes.map(|subject| pass(&mut subject.pipeline, &mut records, times));
         rounds.push(Round {
-            decode_ns: decode(times)?,
-            silent: pass(&mut silent, &mut records, times)?,
-            json: pass(&mut json, &mut records, times)?,
-            file: pass(&mut to_file, &mut records, times)?,
-            pcapng: pass(&mut pcapng, &mut records, times)?,
-            dnstap: pass(&mut dnstap, &mut records, times)?,
+            decode_ns,
+            silent,
+            passes: passes.collect::<Result<_>>()?,
         });
     }
-    for pipeline in [&pcapng, &dnstap] {
-        let dropped = pipeline.counts().tap.dropped;
+    for subject in &subjects {
+        let dropped = subject.pipeline.counts().tap.dropped;
         ensure!(dropped == 0, "{dropped} messages were not recorded");
     }
     drop(file);
     std::fs::remove_file(&path).with_context(named)?;
-    rows(&rounds, table);
+    let names: Vec<_> = subjects.iter().map(|subject| subject.name).collect();
+    rows(&names, &rounds, table);
     Ok(())
+}
+
+const TO_A_FILE: &str = "JSON lines to a file";
+
+/// One of each, as the commands have them.
+fn sinks(file: File) -> Vec<(&'static str, Box<dyn Sink>)> {
+    let look = Look {
+        width: Some(160),
+        colour: true,
+        zone: TimeZone::UTC,
+    };
+    let limits = Limits {
+        servers: 64,
+        names: None,
+        series: 1000,
+    };
+    vec![
+        (
+            "JSON lines into nothing",
+            Box::new(JsonSink::new(io::sink(), interfaces())),
+        ),
+        (TO_A_FILE, Box::new(JsonSink::new(file, interfaces()))),
+        (
+            "a table into nothing",
+            Box::new(TableSink::new(io::sink(), look)),
+        ),
+        ("the measures of serve", Box::new(Meter::new(limits))),
+        ("the counts of top", Box::new(TallySink::default())),
+    ]
+}
+
+fn taps() -> Result<Vec<(&'static str, Box<dyn Tap>)>> {
+    let dnstap = Dnstap::new(Framing::File, interfaces());
+    Ok(vec![
+        (
+            "pcapng into nothing",
+            Box::new(recorder(Pcapng::new(interfaces()))?),
+        ),
+        ("dnstap into nothing", Box::new(recorder(dnstap)?)),
+    ])
+}
+
+fn interfaces() -> Interfaces {
+    Interfaces::fixed(&[(2, "eth0")])
 }
 
 /// A recorder whose writing thread has next to nothing to do.
@@ -174,68 +220,42 @@ fn decode(times: u16) -> Result<f64> {
     Ok(Samples::new(ns).median())
 }
 
-fn rows(rounds: &[Round], table: &mut Table) {
+fn rows(names: &[&str], rounds: &[Round], table: &mut Table) {
     table.group("reader: in process, one thread");
-    let of = |take: fn(&Round) -> f64| Samples::new(rounds.iter().map(take));
+    let of = |take: &dyn Fn(&Round) -> f64| Samples::new(rounds.iter().map(take));
     table.row(
         "decode, per message",
-        of(|r| r.decode_ns),
+        of(&|r| r.decode_ns),
         "ns",
-        "header and question",
+        "all of a message",
         None,
     );
-    let silent = of(|r| r.silent.ns);
+    let silent = of(&|r| r.silent.ns);
     let beside = format!("silent {} ns", number(2.0 * silent.median()));
     let sink = Some(Budget::AtMost(500.0));
     table.row("decode + match, per message", silent, "ns", "no sink", sink);
     table.row(
         "decode + match, allocations per message",
-        of(|r| r.silent.allocations),
+        of(&|r| r.silent.allocations),
         "",
         "",
         Some(Budget::Never),
     );
     // A lookup is two messages.
-    table.row(
-        "JSON lines into nothing, per lookup, on top",
-        of(|r| 2.0 * (r.json.ns - r.silent.ns)),
-        "ns",
-        beside.clone(),
-        None,
-    );
-    table.row(
-        "JSON lines to a file, per lookup, on top",
-        of(|r| 2.0 * (r.file.ns - r.silent.ns)),
-        "ns",
-        beside.clone(),
-        Some(Budget::AtMost(1500.0)),
-    );
-    table.row(
-        "pcapng into nothing, per lookup, on top",
-        of(|r| 2.0 * (r.pcapng.ns - r.silent.ns)),
-        "ns",
-        beside.clone(),
-        None,
-    );
-    table.row(
-        "dnstap into nothing, per lookup, on top",
-        of(|r| 2.0 * (r.dnstap.ns - r.silent.ns)),
-        "ns",
-        beside,
-        None,
-    );
-    table.row(
-        "JSON lines, allocations per lookup",
-        of(|r| 2.0 * r.file.allocations),
-        "",
-        "",
-        None,
-    );
-    table.row(
-        "recording, allocations per lookup",
-        of(|r| 2.0 * (r.pcapng.allocations + r.dnstap.allocations)),
-        "",
-        "pcapng and dnstap together",
-        None,
-    );
+    for (i, name) in names.iter().enumerate() {
+        table.row(
+            format!("{name}, per lookup, on top"),
+            of(&|r| 2.0 * (r.passes[i].ns - r.silent.ns)),
+            "ns",
+            beside.clone(),
+            (*name == TO_A_FILE).then_some(Budget::AtMost(1500.0)),
+        );
+        table.row(
+            format!("{name}, allocations per lookup"),
+            of(&|r| 2.0 * r.passes[i].allocations),
+            "",
+            "",
+            None,
+        );
+    }
 }

@@ -8,8 +8,9 @@ use aya::Ebpf;
 use dns_trace::counts::Counts;
 use dns_trace::filter::Filter;
 use dns_trace::pipeline::{Options, Pipeline};
-use dns_trace::ring::{NoTicker, Reader, Stop};
+use dns_trace::ring::{NoTicker, Reader};
 use dns_trace::sink::Silent;
+use dns_trace::stop::Stop;
 use dns_trace_event::{PROG_TCX, Stats};
 
 use crate::args::Args;

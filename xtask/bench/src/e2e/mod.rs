@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, table: &mut Table) -> Result<()> {
         None => args.choose(&RATES[..], &QUICK_RATES[..]),
     };
     let mut runs = Vec::new();
-    for round in 1..=args.rounds {
+    for round in 1..=args.e2e_rounds() {
         for rate in rates {
             for i in 0..kinds.len() {
                 let kind = kinds[(i + round as usize) % kinds.len()];
@@ -98,7 +98,7 @@ fn kinds(args: &Args) -> Vec<Kind> {
 fn once(args: &Args, round: u32, rate: Rate, kind: Kind) -> Result<Run> {
     eprintln!(
         "e2e: round {round} of {}, {}, {}",
-        args.rounds,
+        args.e2e_rounds(),
         rows::rate_name(rate),
         kind.name()
     );
