@@ -34,7 +34,10 @@ fn sampled() -> Result<()> {
         ("reader/queries", lookups),
         ("reader/responses", lookups),
         ("reader/answered", lookups),
+        ("reader/scaled/queries", lookups * SAMPLE),
+        ("reader/scaled/responses", lookups * SAMPLE),
         ("reader/scaled/lookups", lookups * SAMPLE),
+        ("reader/scaled/answered", lookups * SAMPLE),
         ("kernel/submitted", 2 * lookups),
         (
             "kernel/sampled_out",

@@ -1,5 +1,6 @@
 //! Counters of the reader, and the summary that adds the kernel's. Every message ends in exactly
-//! one of them, so that the sums of [`Counts`]' documentation hold and can be checked.
+//! one of them, so that the sums of [`Counts`]' documentation hold and can be checked. What becomes of
+//! messages and lookups is counted twice, see [`Totals`].
 
 use std::fmt;
 use std::io;
@@ -30,6 +31,9 @@ use crate::tcp::TcpCounts;
 ///
 /// `pending` and `waiting` are as of now. `malformed` lines are shown but are no lookups. What becomes
 /// of TCP segments stands at [`TcpCounts`], of what is recorded at [`TapCounts`].
+///
+/// The sums of queries, responses and lookups hold for `scaled` as for `raw`. All other counters are of what
+/// was captured and have no scaled form: what `pending` and `waiting` stand for is what the sums leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Records taken from the rings.
@@ -54,6 +58,56 @@ pub struct Counts {
     pub tap: TapCounts,
     /// Datagrams.
     pub udp_messages: u64,
+    /// Messages and lookups, each once. As output they stand among the others here.
+    #[serde(flatten)]
+    pub raw: Totals,
+    /// The same, each times what it stands for.
+    pub scaled: Totals,
+    /// Queries still pending.
+    pub pending: u64,
+    /// Responses that wait: for their query, which may be in another ring, or to come back to where the query
+    /// was seen first. None at the end.
+    pub waiting: u64,
+    /// Lookups and malformed packets that the filters let through.
+    pub shown: u64,
+    /// Of these, those whose line the output has not taken; at the end, since it was slow or gone.
+    pub unwritten: u64,
+    /// Longest time from the kernel's stamp of a record to its reading, nanoseconds. Taken from
+    /// the first packet of each drain.
+    pub max_lag_ns: u64,
+    /// How often devices counted packets and the programs none, or an interface went.
+    pub heartbeat_stops: u64,
+    /// How often the bundle was loaded anew.
+    pub reloads: u64,
+}
+
+impl Counts {
+    /// Adds to a total, raw and scaled: messages or lookups of which each stands for `sample`.
+    #[inline]
+    pub(crate) fn add(
+        &mut self,
+        number: u64,
+        sample: u16,
+        total: impl Fn(&mut Totals) -> &mut u64,
+    ) {
+        *total(&mut self.raw) += number;
+        *total(&mut self.scaled) += number * u64::from(sample);
+    }
+
+    /// A response that has found its query stands for as many as that, as their lookup does: programs that
+    /// sample otherwise may have been loaded in between, and the sums shall hold.
+    #[inline]
+    pub(crate) const fn matched(&mut self, query: u16, response: u16) {
+        self.scaled.responses += query as u64;
+        self.scaled.responses -= response as u64;
+    }
+}
+
+/// Totals of messages and lookups. They are kept raw, as captured, and scaled: each times what it stands for
+/// where one in so many is captured (`load --sample`), a message by its record, a lookup by that of its query, or
+/// of its response where there is no query. Where every lookup is captured both are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
     /// Datagrams, or messages of a stream, that are no DNS message.
     pub malformed: u64,
     /// Queries, the ones sent again included.
@@ -94,36 +148,62 @@ pub struct Counts {
     pub axfr_records: u64,
     /// TCP lookups that follow a truncated answer to the same question over UDP.
     pub retries_of_truncated: u64,
-    /// What the counts above stand for where one lookup in so many is captured.
-    pub scaled: Scaled,
-    /// Queries still pending.
-    pub pending: u64,
-    /// Responses that wait: for their query, which may be in another ring, or to come back to where the query
-    /// was seen first. None at the end.
-    pub waiting: u64,
-    /// Lookups and malformed packets that the filters let through.
-    pub shown: u64,
-    /// Of these, those whose line the output has not taken; at the end, since it was slow or gone.
-    pub unwritten: u64,
-    /// Longest time from the kernel's stamp of a record to its reading, nanoseconds. Taken from
-    /// the first packet of each drain.
-    pub max_lag_ns: u64,
-    /// How often devices counted packets and the programs none, or an interface went.
-    pub heartbeat_stops: u64,
-    /// How often the bundle was loaded anew.
-    pub reloads: u64,
 }
 
-/// Totals, each message and lookup times what it stands for (`load --sample`). The same as the
-/// raw ones where every lookup is captured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Scaled {
-    /// Queries.
-    pub queries: u64,
-    /// Responses.
-    pub responses: u64,
-    /// Lookups.
-    pub lookups: u64,
+impl Totals {
+    /// What messages were.
+    fn messages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            queries,
+            responses,
+            malformed,
+            ..
+        } = self;
+        write!(
+            f,
+            "{queries} queries, {responses} responses, {malformed} malformed"
+        )
+    }
+
+    /// Which of them host-wide hooks saw more than once.
+    fn hops(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            query_hops,
+            response_hops,
+            malformed_hops,
+            ..
+        } = self;
+        if query_hops + response_hops + malformed_hops == 0 {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "of these on their way, at a further device: {query_hops} queries, {response_hops} responses, \
+             {malformed_hops} malformed"
+        )
+    }
+
+    /// How lookups ended.
+    fn lookups(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} lookups: {} answered", self.lookups, self.answered)?;
+        for (name, count) in [
+            ("responses without their queries", self.responses_only),
+            ("timed out", self.timeouts),
+            ("orphans", self.orphans),
+            ("evicted", self.evicted),
+            ("unanswered multicast", self.multicast),
+            ("announcements", self.announcements),
+            ("with a malformed answer", self.malformed_answers),
+            ("after a truncated answer", self.retries_of_truncated),
+            ("further messages of zone transfers", self.axfr_messages),
+            ("records in these", self.axfr_records),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {name}")?;
+            }
+        }
+        write!(f, "; {} retransmissions", self.retransmissions)
+    }
 }
 
 /// The kernel's counters over the reader's time.
@@ -198,36 +278,24 @@ impl Summary {
             deselected,
             ..
         } = self.kernel.0;
-        let Counts {
-            lookups, scaled, ..
-        } = self.reader;
-        if sampled_out == 0 && deselected == 0 && scaled.lookups == lookups {
+        let Counts { raw, scaled, .. } = self.reader;
+        if sampled_out == 0 && deselected == 0 && scaled == raw {
             return Ok(());
         }
         writeln!(
             f,
-            "left out by choice: {sampled_out} messages sampled out, {deselected} deselected; scaled up: \
-             {} queries, {} responses, {} lookups",
-            scaled.queries, scaled.responses, scaled.lookups
-        )
-    }
-
-    /// What host-wide hooks saw more than once.
-    fn hops(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts {
-            query_hops,
-            response_hops,
-            malformed_hops,
-            ..
-        } = self.reader;
-        if query_hops + response_hops + malformed_hops == 0 {
+            "left out by choice: {sampled_out} messages sampled out, {deselected} deselected"
+        )?;
+        if scaled == raw {
             return Ok(());
         }
-        writeln!(
-            f,
-            "of these on their way, at a further device: {query_hops} queries, {response_hops} responses, \
-             {malformed_hops} malformed"
-        )
+        write!(f, "scaled up: ")?;
+        scaled.messages(f)?;
+        writeln!(f)?;
+        scaled.hops(f)?;
+        write!(f, "scaled up: ")?;
+        scaled.lookups(f)?;
+        writeln!(f)
     }
 
     /// What became of what was to be recorded.
@@ -307,15 +375,9 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts {
-            udp_messages,
-            queries,
-            responses,
-            malformed,
-            tcp,
-            ..
-        } = self.reader;
-        let messages = udp_messages + tcp.messages;
+        let counts = &self.reader;
+        let tcp = &counts.tcp;
+        let messages = counts.udp_messages + tcp.messages;
         write!(f, "{messages} messages in {:.1} s", self.seconds)?;
         if tcp.segments > 0 {
             write!(
@@ -324,37 +386,15 @@ impl fmt::Display for Summary {
                 tcp.messages, tcp.segments
             )?;
         }
-        writeln!(
-            f,
-            ": {queries} queries, {responses} responses, {malformed} malformed"
-        )?;
-        self.hops(f)?;
-        let counts = &self.reader;
+        write!(f, ": ")?;
+        counts.raw.messages(f)?;
+        writeln!(f)?;
+        counts.raw.hops(f)?;
+        counts.raw.lookups(f)?;
         write!(
             f,
-            "{} lookups: {} answered",
-            counts.lookups, counts.answered
-        )?;
-        for (name, count) in [
-            ("responses without their queries", counts.responses_only),
-            ("timed out", counts.timeouts),
-            ("orphans", counts.orphans),
-            ("evicted", counts.evicted),
-            ("unanswered multicast", counts.multicast),
-            ("announcements", counts.announcements),
-            ("with a malformed answer", counts.malformed_answers),
-            ("after a truncated answer", counts.retries_of_truncated),
-            ("further messages of zone transfers", counts.axfr_messages),
-            ("records in these", counts.axfr_records),
-        ] {
-            if count > 0 {
-                write!(f, ", {count} {name}")?;
-            }
-        }
-        write!(
-            f,
-            "; {} retransmissions, {} pending at the end, {} shown",
-            counts.retransmissions, counts.pending, counts.shown
+            ", {} pending at the end, {} shown",
+            counts.pending, counts.shown
         )?;
         if counts.unwritten > 0 {
             let unwritten = counts.unwritten;

@@ -100,7 +100,7 @@ fn allocations<'s>(sink: &'s mut dyn Sink, tap: Option<&'s mut dyn Tap>) -> u64 
     }
     let after = ALLOCATIONS.with(Cell::get);
     let counts = pipeline.counts();
-    assert_eq!((counts.answered, counts.owners.known), (1000, 1000));
+    assert_eq!((counts.raw.answered, counts.owners.known), (1000, 1000));
     after - before
 }
 

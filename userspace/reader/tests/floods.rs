@@ -135,10 +135,10 @@ fn a_flood_of_ids_makes_the_oldest_go_and_nothing_grow() {
     let counts = counts.unwrap();
     add_up(&counts);
     let others = u64::from(FLOOD / 100);
-    assert_eq!(counts.queries, u64::from(FLOOD) + others);
-    assert_eq!((counts.answered, counts.orphans), (others, 0));
-    assert_eq!(counts.retransmissions, 0);
-    let gone = counts.evicted;
+    assert_eq!(counts.raw.queries, u64::from(FLOOD) + others);
+    assert_eq!((counts.raw.answered, counts.raw.orphans), (others, 0));
+    assert_eq!(counts.raw.retransmissions, 0);
+    let gone = counts.raw.evicted;
     // While somebody else's query is pending it may take a place, too.
     assert_eq!(counts.pending + gone, u64::from(FLOOD));
     assert!(
@@ -196,7 +196,11 @@ fn ids_in_use_again_at_once_find_their_own_query() {
     add_up(&counts);
     let all = u64::from(LOOKUPS);
     assert_eq!(
-        (counts.queries, counts.responses, counts.answered),
+        (
+            counts.raw.queries,
+            counts.raw.responses,
+            counts.raw.answered
+        ),
         (all, all, all)
     );
     assert_eq!(check.0, LOOKUPS);
@@ -226,7 +230,7 @@ fn a_flood_of_responses_is_held_within_bounds() {
     });
     let counts = counts.unwrap();
     add_up(&counts);
-    assert_eq!((counts.responses, counts.orphans), (FLOOD, FLOOD));
+    assert_eq!((counts.raw.responses, counts.raw.orphans), (FLOOD, FLOOD));
     let grown = peak - at_rest();
     // What is held, the table of twins, and all else.
     assert!(grown < (4 << 20) + (5 << 18) + (1 << 20), "{grown} bytes");

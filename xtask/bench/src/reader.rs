@@ -84,7 +84,7 @@ pub(crate) fn pass(
     }
     let calls = alloc::calls() - calls;
     let messages = (records.len() * usize::from(times)) as u64;
-    let answered = pipeline.counts().answered - before.answered;
+    let answered = pipeline.counts().raw.answered - before.raw.answered;
     ensure!(
         answered * 2 == messages,
         "the reader's counts do not add up: {messages} messages, {answered} lookups"

@@ -139,7 +139,7 @@ fn adds_up(run: &Run) -> Result<()> {
     );
     let c = &run.counts;
     ensure!(
-        c.undecodable + c.malformed + c.stale + c.duplicates == 0,
+        c.undecodable + c.raw.malformed + c.stale + c.duplicates == 0,
         "the reader left records out: {c:?}"
     );
     Ok(())

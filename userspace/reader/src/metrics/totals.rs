@@ -4,7 +4,7 @@
 use dns_trace_event::Stats;
 
 use super::{Exports, Fate, Measures, Signal, State};
-use crate::counts::Summary;
+use crate::counts::{Summary, Totals};
 
 /// Something that only grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,78 +61,69 @@ pub fn counters(summary: &Summary, exports: &Exports) -> Vec<Counter> {
 /// What was asked and answered.
 fn messages(summary: &Summary) -> Vec<Counter> {
     let counts = &summary.reader;
-    let (scaled, encrypted) = (counts.scaled, counts.encrypted);
+    let (raw, encrypted) = (&counts.raw, counts.encrypted);
     vec![
         one(
             "dns_queries",
             "Queries seen, those sent again included.",
-            counts.queries,
+            raw.queries,
         ),
-        one("dns_responses", "Responses seen.", counts.responses),
+        one("dns_responses", "Responses seen.", raw.responses),
         by(
             "outcome",
             "dns_lookups",
             "Lookups by how they ended. No filter holds for them.",
             &[
-                ("answered", counts.answered),
-                ("response_only", counts.responses_only),
-                ("timeout", counts.timeouts),
-                ("evicted", counts.evicted),
-                ("orphan", counts.orphans),
-                ("multicast", counts.multicast),
-                ("announcement", counts.announcements),
+                ("answered", raw.answered),
+                ("response_only", raw.responses_only),
+                ("timeout", raw.timeouts),
+                ("evicted", raw.evicted),
+                ("orphan", raw.orphans),
+                ("multicast", raw.multicast),
+                ("announcement", raw.announcements),
             ],
         ),
         one(
             "dns_retransmissions",
             "Queries sent again while they waited.",
-            counts.retransmissions,
+            raw.retransmissions,
         ),
         by(
             "what",
             "dns_hops",
             "Messages that a host-wide hook had seen at another device before.",
             &[
-                ("query", counts.query_hops),
-                ("response", counts.response_hops),
-                ("malformed", counts.malformed_hops),
+                ("query", raw.query_hops),
+                ("response", raw.response_hops),
+                ("malformed", raw.malformed_hops),
             ],
         ),
         one(
             "dns_malformed_messages",
             "Datagrams and stream messages that are no DNS message.",
-            counts.malformed,
+            raw.malformed,
         ),
         one(
             "dns_malformed_answers",
             "Answered lookups whose answer cannot be read to its end or contradicts itself.",
-            counts.malformed_answers,
+            raw.malformed_answers,
         ),
         one(
             "dns_retries_of_truncated",
             "TCP lookups that follow a truncated answer over UDP.",
-            counts.retries_of_truncated,
+            raw.retries_of_truncated,
         ),
         one(
             "dns_zone_transfer_messages",
             "Further messages of zone transfers, after their first.",
-            counts.axfr_messages,
+            raw.axfr_messages,
         ),
         one(
             "dns_zone_transfer_records",
             "Answer records in these.",
-            counts.axfr_records,
+            raw.axfr_records,
         ),
-        by(
-            "what",
-            "dns_estimated",
-            "What was seen, each times what it stands for where one lookup in so many is captured.",
-            &[
-                ("queries", scaled.queries),
-                ("responses", scaled.responses),
-                ("lookups", scaled.lookups),
-            ],
-        ),
+        estimated(&counts.scaled),
         by(
             "transport",
             "dns_encrypted_connections",
@@ -161,7 +152,7 @@ fn messages(summary: &Summary) -> Vec<Counter> {
             "kind",
             "dns_encrypted_bootstraps",
             "Lookups that lead to encrypted DNS: for a well-known resolver, for those that are offered, for the \
-             canary of Firefox.",
+             canary of Firefox. As captured, see dns_estimated.",
             &[
                 ("resolver", encrypted.bootstraps.resolvers),
                 ("discovery", encrypted.bootstraps.discoveries),
@@ -169,6 +160,59 @@ fn messages(summary: &Summary) -> Vec<Counter> {
             ],
         ),
     ]
+}
+
+/// The totals of messages and lookups, scaled. A match of every field: a new one has to have its place here.
+fn estimated(scaled: &Totals) -> Counter {
+    let Totals {
+        malformed,
+        queries,
+        responses,
+        query_hops,
+        response_hops,
+        malformed_hops,
+        lookups,
+        answered,
+        responses_only,
+        malformed_answers,
+        retransmissions,
+        timeouts,
+        orphans,
+        evicted,
+        multicast,
+        announcements,
+        axfr_messages,
+        axfr_records,
+        retries_of_truncated,
+    } = *scaled;
+    by(
+        "what",
+        "dns_estimated",
+        "What was seen, each times what it stands for where one lookup in so many is captured. Other metrics \
+         of messages and lookups are as captured: times lookups here, divided by all dns_lookups, they are \
+         estimates, too.",
+        &[
+            ("queries", queries),
+            ("responses", responses),
+            ("lookups", lookups),
+            ("answered", answered),
+            ("responses_only", responses_only),
+            ("timeouts", timeouts),
+            ("evicted", evicted),
+            ("orphans", orphans),
+            ("multicast", multicast),
+            ("announcements", announcements),
+            ("retransmissions", retransmissions),
+            ("query_hops", query_hops),
+            ("response_hops", response_hops),
+            ("malformed_hops", malformed_hops),
+            ("malformed", malformed),
+            ("malformed_answers", malformed_answers),
+            ("retries_of_truncated", retries_of_truncated),
+            ("axfr_messages", axfr_messages),
+            ("axfr_records", axfr_records),
+        ],
+    )
 }
 
 /// What the programs in the kernel count. A match of every field: a new one has to have its place here.
@@ -290,12 +334,12 @@ fn reader(summary: &Summary) -> Vec<Counter> {
         by(
             "process",
             "dns_trace_local_lookups",
-            "Lookups of local sockets, by whether their process is known.",
+            "Lookups of local sockets, by whether their process is known. As captured, see dns_estimated.",
             &[("known", owners.known), ("unknown", owners.unknown)],
         ),
         one(
             "dns_trace_shown_lookups",
-            "Lookups and malformed messages that the filters let through.",
+            "Lookups and malformed messages that the filters let through. As captured, see dns_estimated.",
             counts.shown,
         ),
     ]

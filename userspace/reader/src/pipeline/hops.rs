@@ -44,7 +44,7 @@ impl Messages<'_> {
             self.release(slot)?;
         }
         if !self.flows.query(slot, packet) {
-            self.counts.query_hops += 1;
+            self.counts.add(1, packet.sample, |t| &mut t.query_hops);
             self.first_hop(slot, packet, key, message);
             return Ok(());
         }
@@ -52,7 +52,8 @@ impl Messages<'_> {
             && let Some(pending) = &mut waiting.pending
         {
             pending.retransmissions = pending.retransmissions.saturating_add(1);
-            self.counts.retransmissions += 1;
+            self.counts
+                .add(1, packet.sample, |t| &mut t.retransmissions);
             return Ok(());
         }
         self.query_sent(packet, key, message)?;
@@ -67,6 +68,10 @@ impl Messages<'_> {
             State::Waiting(_) => {
                 let pending = self.taken(key, Some(&message.question()));
                 if let Some(waiting) = self.flows.waiting(slot) {
+                    if let Some(pending) = &pending {
+                        let response = waiting.packet().sample;
+                        self.counts.matched(pending.facts.sample, response);
+                    }
                     waiting.pending = pending;
                 }
             }
@@ -85,7 +90,7 @@ impl Messages<'_> {
         let question = question(&self.flows, packet, message);
         let slot = self.flows.of(key, question, packet.time_ns);
         if !self.flows.response(slot, packet) {
-            self.counts.response_hops += 1;
+            self.counts.add(1, packet.sample, |t| &mut t.response_hops);
             return match self.arrived(slot) {
                 Some(pending) => self.answered_along(slot, pending, packet, message),
                 None => Ok(()),
@@ -95,11 +100,12 @@ impl Messages<'_> {
             let question = message.question();
             let question = message.has_question().then_some(&question);
             if let Some(pending) = self.taken(key, question) {
+                self.counts.matched(pending.facts.sample, packet.sample);
                 return self.answered_at(slot, pending, packet, message);
             }
         }
         if further {
-            self.further_of_transfer(message);
+            self.further_of_transfer(packet, message);
             return Ok(());
         }
         if let State::Waiting(_) = self.flows.state(slot) {
@@ -119,7 +125,8 @@ impl Messages<'_> {
         let slot = self.flows.of(&key, Some(payload), packet.time_ns);
         let before = !self.flows.query(slot, packet);
         self.flows.end(slot);
-        self.counts.malformed_hops += u64::from(before);
+        self.counts
+            .add(before.into(), packet.sample, |t| &mut t.malformed_hops);
         before
     }
 

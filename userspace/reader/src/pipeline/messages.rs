@@ -74,7 +74,7 @@ impl Messages<'_> {
             Ok(message) => self.query(packet, &key, &message),
             Err(error) => {
                 tracing::trace!(%error, "no DNS message");
-                self.counts.malformed += 1;
+                self.counts.add(1, packet.sample, |t| &mut t.malformed);
                 if self.malformed_before(packet) {
                     return Ok(());
                 }
@@ -126,8 +126,7 @@ impl Messages<'_> {
     }
 
     fn query(&mut self, packet: &Packet<'_>, key: &Key, message: &Decoded<'_>) -> io::Result<()> {
-        self.counts.queries += 1;
-        self.counts.scaled.queries += u64::from(packet.sample);
+        self.counts.add(1, packet.sample, |t| &mut t.queries);
         if packet.hook.host_wide() {
             return self.query_at_hop(packet, key, message);
         }
@@ -179,7 +178,8 @@ impl Messages<'_> {
         match self.matcher.query(key, &question, facts, edns.options) {
             Queried::Pending => {}
             Queried::Retransmission => {
-                self.counts.retransmissions += 1;
+                self.counts
+                    .add(1, packet.sample, |t| &mut t.retransmissions);
                 return Ok(());
             }
             Queried::Evicted(pending) => self.unanswered(*pending, Outcome::Evicted)?,
@@ -197,8 +197,7 @@ impl Messages<'_> {
         message: &Decoded<'_>,
         transfer: &mut Transfer,
     ) -> io::Result<()> {
-        self.counts.responses += 1;
-        self.counts.scaled.responses += u64::from(packet.sample);
+        self.counts.add(1, packet.sample, |t| &mut t.responses);
         self.expire(packet.time_ns)?;
         let further = *transfer == Some(message.id()) && message.may_be_of_transfer();
         if packet.transport == Transport::Tcp && message.is_of_transfer() {
@@ -211,7 +210,7 @@ impl Messages<'_> {
             return Ok(());
         }
         if further {
-            self.further_of_transfer(message);
+            self.further_of_transfer(packet, message);
             return Ok(());
         }
         if self.held.hold(packet, &key.tuple, message) {
@@ -220,9 +219,10 @@ impl Messages<'_> {
         self.show(&Lookup::alone(packet, message, orphaned(packet)))
     }
 
-    pub(super) fn further_of_transfer(&mut self, message: &Decoded<'_>) {
-        self.counts.axfr_messages += 1;
-        self.counts.axfr_records += u64::from(message.answers);
+    pub(super) fn further_of_transfer(&mut self, packet: &Packet<'_>, message: &Decoded<'_>) {
+        let (counts, sample) = (&mut self.counts, packet.sample);
+        counts.add(1, sample, |t| &mut t.axfr_messages);
+        counts.add(message.answers.into(), sample, |t| &mut t.axfr_records);
     }
 
     /// Shows the lookup that a response ends; `false` if its query is not pending.
@@ -244,6 +244,7 @@ impl Messages<'_> {
         let Some(pending) = self.matcher.get_mut(slot) else {
             return Ok(false);
         };
+        self.counts.matched(pending.facts.sample, packet.sample);
         own(pending, &mut self.owners, &mut self.counts);
         if packet.transport == Transport::Udp && message.is_truncated() {
             self.truncated.note(pending, packet.time_ns);
@@ -324,23 +325,25 @@ pub(super) struct Output<'s> {
 impl Output<'_> {
     /// Counts a lookup, and shows it.
     fn lookup(&mut self, lookup: &Lookup<'_>, counts: &mut Counts) -> io::Result<()> {
-        counts.lookups += 1;
-        counts.scaled.lookups += u64::from(lookup.sample);
-        counts.retries_of_truncated += u64::from(lookup.retry_of_truncated);
+        let sample = lookup.sample;
+        let retries = u64::from(lookup.retry_of_truncated);
+        counts.add(1, sample, |t| &mut t.lookups);
+        counts.add(retries, sample, |t| &mut t.retries_of_truncated);
         if let Some(dns) = &lookup.dns {
             counts.encrypted.bootstraps.lookup(dns);
         }
         match lookup.outcome {
             Outcome::Answered => {
-                counts.answered += 1;
-                counts.malformed_answers += u64::from(lookup.error().is_some());
+                let malformed = u64::from(lookup.error().is_some());
+                counts.add(1, sample, |t| &mut t.answered);
+                counts.add(malformed, sample, |t| &mut t.malformed_answers);
             }
-            Outcome::Response => counts.responses_only += 1,
-            Outcome::Timeout => counts.timeouts += 1,
-            Outcome::Orphan => counts.orphans += 1,
-            Outcome::Evicted => counts.evicted += 1,
-            Outcome::Multicast => counts.multicast += 1,
-            Outcome::Announcement => counts.announcements += 1,
+            Outcome::Response => counts.add(1, sample, |t| &mut t.responses_only),
+            Outcome::Timeout => counts.add(1, sample, |t| &mut t.timeouts),
+            Outcome::Orphan => counts.add(1, sample, |t| &mut t.orphans),
+            Outcome::Evicted => counts.add(1, sample, |t| &mut t.evicted),
+            Outcome::Multicast => counts.add(1, sample, |t| &mut t.multicast),
+            Outcome::Announcement => counts.add(1, sample, |t| &mut t.announcements),
             Outcome::Malformed => {}
         }
         self.show(lookup, counts)

@@ -98,7 +98,8 @@ impl Collector for Collected {
 
 impl Collected {
     fn durations(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "From the first query to the response, of answered lookups that the filters let through.";
+        let help = "From the first query to the response, of answered lookups that the filters let through. \
+                    As captured, see dns_estimated.";
         let (kind, unit) = (MetricType::Histogram, Unit::Seconds);
         let mut metric =
             encoder.encode_descriptor("dns_lookup_duration", help, Some(&unit), kind)?;
@@ -121,7 +122,8 @@ impl Collected {
 
     fn errors(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Lookups and messages with an error that the filters let through: without a response in \
-                    time, without a query (orphan), without room to wait (evicted), or malformed.";
+                    time, without a query (orphan), without room to wait (evicted), or malformed. As captured, \
+                    see dns_estimated.";
         let kind = MetricType::Counter;
         let mut metric = encoder.encode_descriptor("dns_lookup_errors", help, None, kind)?;
         for (labels, count) in self.0.errors.iter() {

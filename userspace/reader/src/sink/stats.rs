@@ -1,18 +1,35 @@
 //! The counters themselves as output, one line an interval.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use dns_trace_event::Stats;
 
-use crate::counts::Summary;
+use crate::counts::{Summary, Totals};
 use crate::pipeline::Pipeline;
 use crate::ring::Ticker;
 
 /// Lines between two headings.
 const HEADING_EVERY: u32 = 20;
+/// Columns and their widths.
+const COLUMNS: [(&str, usize); 12] = [
+    ("seconds", 8),
+    ("queries", 10),
+    ("responses", 10),
+    ("lookups", 10),
+    ("shown", 10),
+    ("timeout", 8),
+    ("orphan", 8),
+    ("retrans", 8),
+    ("malformed", 9),
+    ("evicted", 8),
+    ("packets", 11),
+    ("lost", 8),
+];
 
-/// Prints the counters since the start.
+/// Prints the counters since the start. Where not every lookup is captured, a table has a second line with
+/// them scaled.
 pub struct StatsTicker<W> {
     writer: W,
     json: bool,
@@ -55,40 +72,44 @@ impl<W: Write> StatsTicker<W> {
             ..
         } = summary;
         if self.lines.is_multiple_of(HEADING_EVERY) {
-            writeln!(
-                self.writer,
-                "{:>8} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8} {:>9} {:>8} {:>11} {:>8}",
-                "seconds",
-                "queries",
-                "responses",
-                "lookups",
-                "shown",
-                "timeout",
-                "orphan",
-                "retrans",
-                "malformed",
-                "evicted",
-                "packets",
-                "lost"
-            )?;
+            self.row(COLUMNS.each_ref().map(|(name, _)| name as &dyn Display))?;
         }
         self.lines += 1;
         let lost = kernel.lost().into_iter().chain(reader.tcp.given_up());
         let lost: u64 = lost.map(|(_, count)| count).sum();
-        writeln!(
-            self.writer,
-            "{seconds:>8.1} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8} {:>9} {:>8} {:>11} {lost:>8}",
-            reader.queries,
-            reader.responses,
-            reader.lookups,
-            reader.shown,
-            reader.timeouts,
-            reader.orphans,
-            reader.retransmissions,
-            reader.malformed,
-            reader.evicted,
-            kernel.0.packets,
-        )
+        let rest = [&reader.shown, &kernel.0.packets, &lost].map(|count| count as &dyn Display);
+        self.totals(&format!("{seconds:.1}"), &reader.raw, rest)?;
+        if reader.scaled != reader.raw {
+            self.totals("scaled", &reader.scaled, [&"-"; 3])?;
+        }
+        Ok(())
+    }
+
+    /// A line of totals; `rest` is what has no scaled form: lookups shown, packets, what is lost.
+    fn totals(&mut self, first: &str, totals: &Totals, rest: [&dyn Display; 3]) -> io::Result<()> {
+        let [shown, packets, lost] = rest;
+        self.row([
+            &first,
+            &totals.queries,
+            &totals.responses,
+            &totals.lookups,
+            shown,
+            &totals.timeouts,
+            &totals.orphans,
+            &totals.retransmissions,
+            &totals.malformed,
+            &totals.evicted,
+            packets,
+            lost,
+        ])
+    }
+
+    fn row(&mut self, cells: [&dyn Display; COLUMNS.len()]) -> io::Result<()> {
+        for (at, (cell, (_, width))) in cells.iter().zip(COLUMNS).enumerate() {
+            let gap = if at == 0 { "" } else { " " };
+            write!(self.writer, "{gap}{cell:>width$}")?;
+        }
+        writeln!(self.writer)
     }
 }
 

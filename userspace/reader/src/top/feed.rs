@@ -123,8 +123,8 @@ impl Ticker for Feed {
         let reader = pipeline.counts();
         let passed = self.ticked - self.started;
         self.rates
-            .add(passed.as_secs(), reader.lookups - self.counted);
-        self.counted = reader.lookups;
+            .add(passed.as_secs(), reader.raw.lookups - self.counted);
+        self.counted = reader.raw.lookups;
         let start = &self.kernel_start;
         let summary = Summary::since(reader, kernel, start, passed.as_secs_f64());
         Ok(!self.send(summary))

@@ -38,7 +38,7 @@ fn empty(rec: Rec, seq: u32, flags: u8) -> Rec {
 fn counts(records: &[Rec]) -> EncryptedCounts {
     let (seen, counts) = run(options(), records, 0);
     assert_eq!(
-        (seen.len(), counts.malformed, counts.tcp.segments),
+        (seen.len(), counts.raw.malformed, counts.tcp.segments),
         (0, 0, 0)
     );
     assert_eq!(counts.encrypted.packets, records.len() as u64);
@@ -120,7 +120,7 @@ fn memory_is_bounded_and_what_is_forgotten_counted() {
 fn other_ports_are_dns() {
     let rec = Rec::query(1, query(7, "a.example", Rtype::A)).to(SERVER, 8853);
     let (_, counts) = run(options(), &[rec], 0);
-    assert_eq!((counts.queries, counts.encrypted.packets), (1, 0));
+    assert_eq!((counts.raw.queries, counts.encrypted.packets), (1, 0));
 }
 
 #[test]

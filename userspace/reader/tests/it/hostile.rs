@@ -164,7 +164,7 @@ fn a_held_response_with_several_questions_is_counted() {
         ..options()
     };
     let (seen, counts) = run(held, &[rec], u64::MAX);
-    assert_eq!((counts.announcements, seen.len()), (1, 1));
+    assert_eq!((counts.raw.announcements, seen.len()), (1, 1));
 }
 
 #[test]

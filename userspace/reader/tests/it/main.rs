@@ -20,6 +20,7 @@ mod pipeline;
 mod rdata;
 mod recording;
 mod records;
+mod scaled;
 mod serve;
 mod spooled;
 mod streams;

@@ -1,14 +1,18 @@
 //! A sink that remembers, and a pipeline around it.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use dns_trace::clock::WallClock;
-use dns_trace::counts::Counts;
+use dns_trace::counts::{Counts, Totals};
 use dns_trace::lookup::Lookup;
 use dns_trace::pipeline::{Options, Pipeline};
 use dns_trace::sink::Sink;
 
 use crate::records::Rec;
+
+/// What each record of a sampled run stands for.
+pub(crate) const SAMPLE: u16 = 7;
 
 /// What one lookup came to, for comparing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,10 +73,33 @@ pub(crate) fn options() -> Options {
     }
 }
 
-/// Runs records through a pipeline, lets `now_ns` pass and ends it.
+/// Runs records through a pipeline, lets `now_ns` pass and ends it. Whatever they come to, they come to
+/// likewise where each of them stands for several.
 pub(crate) fn run(options: Options, records: &[Rec], now_ns: u64) -> (Vec<Seen>, Counts) {
-    let records: Vec<Vec<u8>> = records.iter().map(Rec::bytes).collect();
-    run_bytes(options, &records, now_ns)
+    let run = |records: &[Rec]| {
+        let records: Vec<Vec<u8>> = records.iter().map(Rec::bytes).collect();
+        run_bytes(options.clone(), &records, now_ns)
+    };
+    sampled(records, |records| run(records).1);
+    run(records)
+}
+
+/// Sees that scaled totals are the raw ones times what records stand for, and that they add up where each
+/// record stands for another number.
+pub(crate) fn sampled(records: &[Rec], run: impl Fn(&[Rec]) -> Counts) {
+    let standing_for = |sample: fn(usize) -> u16| {
+        let records = records.iter().cloned().enumerate();
+        let records = records.map(|(at, rec)| rec.with(|header| header.sample = sample(at)));
+        run(&records.collect::<Vec<_>>())
+    };
+    let once = standing_for(|_| 1);
+    assert_eq!(once.scaled, once.raw);
+    let each = standing_for(|_| SAMPLE);
+    assert_eq!(each.raw, once.raw);
+    let times = |(name, count)| (name, count * u64::from(SAMPLE));
+    let wanted: BTreeMap<_, _> = totals(&once.raw).into_iter().map(times).collect();
+    assert_eq!(totals(&each.scaled), wanted);
+    assert_eq!(standing_for(|at| [3, 1, 4, 100][at % 4]).raw, once.raw);
 }
 
 /// Likewise, records of any kind.
@@ -90,31 +117,39 @@ pub(crate) fn run_bytes(options: Options, records: &[Vec<u8>], now_ns: u64) -> (
     (memory.0, counts)
 }
 
+/// All of them, by their names.
+pub(crate) fn totals(totals: &Totals) -> BTreeMap<String, u64> {
+    serde_json::from_value(serde_json::to_value(totals).unwrap()).unwrap()
+}
+
 /// The sums that the documentation of [`Counts`] promises.
 pub(crate) fn add_up(c: &Counts) {
     let left_out = c.stale + c.undecodable + c.twins + c.duplicates + c.encrypted.packets;
     let taken = left_out + c.owners.records + c.tcp.segments + c.udp_messages;
     assert_eq!(c.records, taken, "{c:?}");
-    let messages = c.udp_messages + c.tcp.messages;
-    assert_eq!(messages, c.queries + c.responses + c.malformed, "{c:?}");
     let tcp = &c.tcp;
     let placed = tcp.used + tcp.empty + tcp.retransmitted;
     let unplaced = tcp.no_start + tcp.dropped + tcp.waiting;
     assert_eq!(tcp.segments, placed + unplaced, "{c:?}");
-    let ended = c.answered + c.retransmissions + c.timeouts + c.evicted + c.multicast;
-    assert_eq!(c.queries, ended + c.pending + c.query_hops, "{c:?}");
-    assert_eq!(
-        c.responses,
-        c.answered
-            + c.responses_only
-            + c.orphans
-            + c.announcements
-            + c.axfr_messages
-            + c.response_hops
-            + c.waiting,
-        "{c:?}"
-    );
-    let unanswered = c.timeouts + c.evicted + c.multicast;
-    let unasked = c.responses_only + c.orphans + c.announcements;
-    assert_eq!(c.lookups, c.answered + unanswered + unasked, "{c:?}");
+    let messages = c.udp_messages + tcp.messages;
+    assert_eq!(left(&c.raw), [messages, c.pending, c.waiting], "{c:?}");
+    // What these stand for is not counted. Each stands for itself at least, and 16 bits have no more.
+    for (scaled, raw) in left(&c.scaled).into_iter().zip(left(&c.raw)) {
+        let possible = raw..=raw * u64::from(u16::MAX);
+        assert!(possible.contains(&scaled), "{c:?}");
+    }
+}
+
+/// What totals leave to be other counts: messages, queries pending, responses that wait.
+fn left(t: &Totals) -> [u64; 3] {
+    let unanswered = t.timeouts + t.evicted + t.multicast;
+    let unasked = t.responses_only + t.orphans + t.announcements;
+    assert_eq!(t.lookups, t.answered + unanswered + unasked, "{t:?}");
+    let queries = t.answered + t.retransmissions + unanswered + t.query_hops;
+    let responses = t.answered + unasked + t.axfr_messages + t.response_hops;
+    [
+        t.queries + t.responses + t.malformed,
+        t.queries.checked_sub(queries).unwrap(),
+        t.responses.checked_sub(responses).unwrap(),
+    ]
 }

@@ -185,7 +185,7 @@ fn a_filter_knows_names_and_ids() {
         options.filter.processes = vec![Which::parse(which).unwrap()];
         let (seen, counts) = run_bytes(options, &records, 99_000 * MS);
         assert_eq!(names(&seen), want, "{which}");
-        assert_eq!(counts.lookups, 3);
+        assert_eq!(counts.raw.lookups, 3);
     }
 }
 

@@ -35,7 +35,10 @@ fn latency_is_kernel_time() {
     assert_eq!(outcomes(&seen), ["Answered"]);
     assert_eq!(seen[0].duration_ns, Some(12 * MS));
     assert_eq!(seen[0].name, "www.example.com");
-    assert_eq!((counts.lookups, counts.answered, counts.pending), (1, 1, 0));
+    assert_eq!(
+        (counts.raw.lookups, counts.raw.answered, counts.pending),
+        (1, 1, 0)
+    );
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn the_time_out_falls_due_at_five_seconds() {
     let (seen, counts) = run(options(), &[ask(1000, 7, "a.example")], 6000 * MS);
     assert_eq!(outcomes(&seen), ["Timeout"]);
     assert_eq!(seen[0].error, Some("timeout"));
-    assert_eq!((counts.timeouts, counts.pending), (1, 0));
+    assert_eq!((counts.raw.timeouts, counts.pending), (1, 0));
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn a_query_sent_again_is_one_lookup() {
     assert_eq!(outcomes(&seen), ["Answered"]);
     assert_eq!(seen[0].retransmissions, 2);
     assert_eq!(seen[0].duration_ns, Some(2010 * MS));
-    assert_eq!((counts.queries, counts.retransmissions), (3, 2));
+    assert_eq!((counts.raw.queries, counts.raw.retransmissions), (3, 2));
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn the_oldest_makes_room_and_is_named() {
         .collect();
     let (seen, counts) = run(options(), &records, 0);
     assert_eq!(outcomes(&seen), ["Evicted"]);
-    assert_eq!((counts.evicted, counts.pending), (1, 16));
+    assert_eq!((counts.raw.evicted, counts.pending), (1, 16));
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn many_questions_under_one_id_do_not_make_a_long_list() {
         .map(|i| ask(i, 7, &format!("n{i}.example")))
         .collect();
     let (_, counts) = run(options, &records, 0);
-    assert_eq!((counts.evicted, counts.pending), (84, 16));
+    assert_eq!((counts.raw.evicted, counts.pending), (84, 16));
 }
 
 #[test]
@@ -163,7 +166,11 @@ fn loopback_shows_a_packet_once() {
     let (seen, counts) = run(options(), &records, 0);
     assert_eq!(outcomes(&seen), ["Answered"]);
     assert_eq!(
-        (counts.duplicates, counts.retransmissions, counts.orphans),
+        (
+            counts.duplicates,
+            counts.raw.retransmissions,
+            counts.raw.orphans
+        ),
         (2, 0, 0)
     );
     // Where only the way in is watched, it counts.
@@ -181,7 +188,7 @@ fn with_several_rings_a_response_waits_for_its_query() {
     let (seen, counts) = run(options.clone(), &records, 1100 * MS);
     assert_eq!(outcomes(&seen), ["Answered"]);
     assert_eq!(seen[0].duration_ns, Some(10 * MS));
-    assert_eq!(counts.orphans, 0);
+    assert_eq!(counts.raw.orphans, 0);
     // In vain.
     let (seen, _) = run(options.clone(), &[answer(1010, 7, "a.example")], 1210 * MS);
     assert_eq!(outcomes(&seen), ["Orphan"]);
@@ -200,7 +207,7 @@ fn multicast_is_no_error() {
     assert_eq!(outcomes(&seen), ["Answered"]);
     let (seen, counts) = run(options(), &[group(ask(1, 7, "host"))], 6000 * MS);
     assert_eq!((outcomes(&seen), seen[0].error), (vec!["Multicast"], None));
-    assert_eq!((counts.timeouts, counts.multicast), (0, 1));
+    assert_eq!((counts.raw.timeouts, counts.raw.multicast), (0, 1));
     // mDNS between peers: id 0, several questions, answers to everybody.
     let ask = ask(1, 0, "host.local")
         .from("10.0.0.2", 5353)
@@ -224,7 +231,7 @@ fn what_is_no_message_is_counted_and_shown() {
         let (seen, counts) = run(options(), &[Rec::query(1, payload)], 0);
         assert_eq!(outcomes(&seen), ["Malformed"]);
         assert_eq!(seen[0].error, Some("malformed"));
-        assert_eq!((counts.malformed, counts.lookups), (1, 0));
+        assert_eq!((counts.raw.malformed, counts.raw.lookups), (1, 0));
     }
 }
 
@@ -244,7 +251,7 @@ fn an_answer_that_breaks_off_is_marked() {
         (outcomes(&seen), seen[0].error),
         (vec!["Answered"], Some("malformed"))
     );
-    assert_eq!(counts.malformed_answers, 1);
+    assert_eq!(counts.raw.malformed_answers, 1);
     // Cut by the snap length it is no fault of the server.
     let whole = response(
         7,
@@ -256,7 +263,7 @@ fn an_answer_that_breaks_off_is_marked() {
     let cut = Rec::response(2 * MS, whole).cut(payload.len());
     let (seen, counts) = run(options(), &[ask(1, 7, "a.example"), cut], 0);
     assert_eq!((outcomes(&seen), seen[0].error), (vec!["Answered"], None));
-    assert_eq!(counts.malformed_answers, 0);
+    assert_eq!(counts.raw.malformed_answers, 0);
 }
 
 #[test]
@@ -278,7 +285,7 @@ fn an_answer_of_the_wrong_length_is_marked() {
             (outcomes(&seen), seen[0].error),
             (vec!["Answered"], Some("malformed"))
         );
-        assert_eq!(counts.malformed_answers, 1);
+        assert_eq!(counts.raw.malformed_answers, 1);
         let mut name = dns_trace::name::WireName::new();
         let decoded = dns_trace::message::Decoded::decode(&payload, false, &mut name).unwrap();
         assert_eq!((decoded.answers, decoded.addresses), (1, 0));
@@ -322,7 +329,7 @@ fn filters_hide_but_count() {
         let mut options = options();
         change(&mut options.filter);
         let (seen, counts) = run(options, &records, 7000 * MS);
-        assert_eq!((counts.lookups, counts.shown), (4, seen.len() as u64));
+        assert_eq!((counts.raw.lookups, counts.shown), (4, seen.len() as u64));
         seen.into_iter().map(|seen| seen.name).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -360,23 +367,7 @@ fn the_count_is_exact() {
         .flat_map(|id| [ask(1, id, "a.example"), answer(2, id, "a.example")])
         .collect();
     let (seen, counts) = run(options, &records, 0);
-    assert_eq!((seen.len(), counts.shown, counts.lookups), (2, 2, 5));
-}
-
-#[test]
-fn a_sampled_lookup_stands_for_many() {
-    let sampled = |rec: Rec| rec.with(|header| header.sample = 100);
-    let records = [ask(1, 7, "a.example"), answer(2, 7, "a.example")].map(sampled);
-    let (_, counts) = run(options(), &records, 0);
-    assert_eq!(
-        (counts.queries, counts.responses, counts.lookups),
-        (1, 1, 1)
-    );
-    let scaled = counts.scaled;
-    assert_eq!(
-        (scaled.queries, scaled.responses, scaled.lookups),
-        (100, 100, 100)
-    );
+    assert_eq!((seen.len(), counts.shown, counts.raw.lookups), (2, 2, 5));
 }
 
 #[test]
@@ -386,7 +377,11 @@ fn a_response_alone_by_choice_is_no_orphan() {
         let (seen, counts) = run(options(), &[selected(select)], 0);
         assert_eq!((outcomes(&seen), seen[0].error), (vec!["Response"], None));
         assert_eq!(
-            (counts.responses_only, counts.orphans, counts.lookups),
+            (
+                counts.raw.responses_only,
+                counts.raw.orphans,
+                counts.raw.lookups
+            ),
             (1, 0, 1)
         );
     }

@@ -124,7 +124,7 @@ fn an_output_that_stands_still_costs_lines_and_nothing_else() {
     let (counts, result) = feed(&mut json(&lines), 60_000, || drop(open));
     result.unwrap();
     let taken: Vec<u8> = take.iter().flatten().collect();
-    assert_eq!((counts.malformed, counts.shown), (60_000, 60_000));
+    assert_eq!((counts.raw.malformed, counts.shown), (60_000, 60_000));
     assert!(counts.unwritten > 1_000, "{counts:?}");
     assert_eq!(
         whole(&taken),

@@ -70,7 +70,10 @@ fn a_whole_connection_is_its_lookups() {
     assert_eq!(durations, [Some(4 * MS), Some(7 * MS)]);
     let tcp = counts.tcp;
     assert_eq!((tcp.segments, tcp.used, tcp.empty), (10, 6, 4));
-    assert_eq!((tcp.messages, counts.queries, counts.responses), (4, 2, 2));
+    assert_eq!(
+        (tcp.messages, counts.raw.queries, counts.raw.responses),
+        (4, 2, 2)
+    );
     assert!(tcp.given_up().iter().all(|(_, number)| *number == 0));
 }
 
@@ -84,7 +87,7 @@ fn data_may_come_with_the_syn() {
         up(2, 100 + a.len() as u32, &question(2, "b.example")[..10]),
     ];
     let (_, counts) = run(options(), &records, MS);
-    assert_eq!((counts.queries, counts.tcp.retransmitted), (1, 1));
+    assert_eq!((counts.raw.queries, counts.tcp.retransmitted), (1, 1));
     assert_eq!((counts.tcp.used, counts.tcp.unfinished), (2, 1));
 }
 
@@ -111,13 +114,13 @@ fn with_several_rings_a_long_response_waits_for_its_query() {
     // 4 MiB hold 69 of them; the others are orphans at once.
     let many: Vec<Rec> = (1..=80).flat_map(one).collect();
     let (seen, counts) = run(options.clone(), &many, 10 * MS);
-    assert_eq!((seen.len(), counts.orphans), (80, 80));
+    assert_eq!((seen.len(), counts.raw.orphans), (80, 80));
     let mut memory = Memory::default();
     let mut pipeline = Pipeline::new(options, &mut memory);
     for record in &many {
         pipeline.record(&record.bytes()).unwrap();
     }
-    assert_eq!(pipeline.counts().orphans, 80 - 69);
+    assert_eq!(pipeline.counts().raw.orphans, 80 - 69);
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn a_connection_is_taken_up_in_its_middle() {
     let (seen, counts) = run(options(), &records, 4 * MS);
     assert_eq!(outcomes(&seen), [("Answered", "b.example")]);
     assert_eq!((counts.tcp.no_start, counts.tcp.retransmitted), (1, 1));
-    assert_eq!(counts.retransmissions, 0);
+    assert_eq!(counts.raw.retransmissions, 0);
 }
 
 #[test]
@@ -232,9 +235,12 @@ fn a_segment_that_never_comes_is_waited_for_a_second() {
         up(1, 1 + a.len() as u32, &question(2, "b.example")),
     ];
     let (seen, counts) = run(options(), &records, 1000 * MS);
-    assert_eq!((seen.len(), counts.tcp.waiting, counts.queries), (0, 1, 0));
+    assert_eq!(
+        (seen.len(), counts.tcp.waiting, counts.raw.queries),
+        (0, 1, 0)
+    );
     let (_, counts) = run(options(), &records, 1001 * MS);
-    assert_eq!((counts.tcp.waiting, counts.queries), (0, 1));
+    assert_eq!((counts.tcp.waiting, counts.raw.queries), (0, 1));
     assert_eq!(counts.tcp.given_up_gap, 1);
 }
 
@@ -265,7 +271,7 @@ fn a_port_used_again_is_a_new_connection() {
     };
     let records = [connection(u32::MAX - 5, 0), connection(30, 1)].concat();
     let (_, counts) = run(options(), &records, MS);
-    assert_eq!((counts.queries, counts.retransmissions), (2, 1));
+    assert_eq!((counts.raw.queries, counts.raw.retransmissions), (2, 1));
     assert_eq!(counts.tcp.given_up_cut_off, 0);
 }
 
@@ -293,8 +299,8 @@ fn a_zone_transfer_is_one_lookup() {
         outcomes(&seen),
         [("Answered", "example"), ("Orphan", "example")]
     );
-    assert_eq!((counts.axfr_messages, counts.axfr_records), (2, 2));
-    assert_eq!(counts.responses, 4);
+    assert_eq!((counts.raw.axfr_messages, counts.raw.axfr_records), (2, 2));
+    assert_eq!(counts.raw.responses, 4);
 }
 
 #[test]
@@ -319,7 +325,7 @@ fn a_retry_continues_its_truncated_answer() {
             "{seen:?}"
         );
         let marked = seen.iter().filter(|seen| seen.retry).count() as u64;
-        assert_eq!(counts.retries_of_truncated, marked);
+        assert_eq!(counts.raw.retries_of_truncated, marked);
         seen.iter().map(|seen| seen.retry).collect::<Vec<_>>()
     };
     let once = [udp(&truncated), tcp(2, 50000, "a.example")].concat();

@@ -148,6 +148,23 @@ fn a_heartbeat_that_stopped_is_told_at_the_top() {
 }
 
 #[test]
+fn what_is_sampled_stands_for_more_at_the_top() {
+    let mut snapshot = snapshot(&records());
+    let second = |snapshot: &Snapshot| {
+        let screen = screen(&App::default(), snapshot, 80, 24);
+        screen.lines().nth(1).unwrap().to_owned()
+    };
+    assert!(!second(&snapshot).contains('~'));
+    let totals = &mut snapshot.summary.reader.scaled;
+    (totals.lookups, totals.timeouts) = (2600, 100);
+    let line = second(&snapshot);
+    assert!(
+        line.contains("26 lookups (sampled: ~2600)  2 failed (7.6%)  1 timed out (~100)  3 lost"),
+        "{line}"
+    );
+}
+
+#[test]
 fn screens() {
     let snapshot = snapshot(&records());
     for tab in Tab::ALL {

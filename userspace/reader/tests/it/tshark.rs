@@ -93,7 +93,7 @@ fn lines(packets: &[Packet]) -> (Vec<Value>, u64) {
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty());
     let lines = lines.map(|line| serde_json::from_slice(line).unwrap());
-    (lines.collect(), counts.axfr_messages)
+    (lines.collect(), counts.raw.axfr_messages)
 }
 
 #[test]

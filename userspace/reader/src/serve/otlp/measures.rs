@@ -107,7 +107,7 @@ impl Times {
             data_points: points.collect(),
             aggregation_temporality: AggregationTemporality::Cumulative.into(),
         });
-        let help = "From the first query to the response, of answered lookups.";
+        let help = "From the first query to the response, of answered lookups. As captured, see dns_estimated.";
         metric("dns.lookup.duration", help, "s", data)
     }
 
@@ -118,7 +118,7 @@ impl Times {
             .map(|(labels, count)| self.sum(count.get(), attributes(labels, measures, true)));
         sum(
             "dns_lookup.errors",
-            "Lookups with an error.",
+            "Lookups with an error. As captured, see dns_estimated.",
             points.collect(),
         )
     }

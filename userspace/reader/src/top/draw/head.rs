@@ -70,19 +70,24 @@ pub(super) fn rate_line(buffer: &mut Buffer, area: Rect, snapshot: &Snapshot, lo
 fn totals(painter: &mut Painter<'_>, snapshot: &Snapshot, look: &Look) {
     let counts = &snapshot.summary.reader;
     let shown = snapshot.lookups;
-    painter.put(&format!("{} lookups", number(counts.lookups)), Style::new());
-    if counts.lookups != shown {
+    let (raw, scaled) = (&counts.raw, &counts.scaled);
+    painter.put(&format!("{} lookups", number(raw.lookups)), Style::new());
+    if raw.lookups != shown {
         painter.put(&format!(", {} shown", number(shown)), Style::new());
     }
-    if counts.scaled.lookups != counts.lookups {
-        let scaled = number(counts.scaled.lookups);
-        painter.put(&format!(" of {scaled} (sampled)"), Style::new());
+    if scaled.lookups != raw.lookups {
+        let scaled = number(scaled.lookups);
+        painter.put(&format!(" (sampled: ~{scaled})"), Style::new());
     }
     let failed = failed(snapshot);
     let text = format!("  {} failed ({})", number(failed), percent(failed, shown));
     painter.put(&text, mark(failed, look));
-    let text = format!("  {} timed out", number(counts.timeouts));
-    painter.put(&text, mark(counts.timeouts, look));
+    let text = format!("  {} timed out", number(raw.timeouts));
+    painter.put(&text, mark(raw.timeouts, look));
+    if scaled.timeouts != raw.timeouts {
+        let text = format!(" (~{})", number(scaled.timeouts));
+        painter.put(&text, mark(raw.timeouts, look));
+    }
     let lost = lost(snapshot);
     painter.put(&format!("  {} lost", number(lost)), mark(lost, look));
 }

@@ -114,9 +114,9 @@ fn in_reader(counts: &Counts) -> Vec<Reason> {
     let lost = counts.tcp.given_up().into_iter();
     let other = [
         ("undecodable records", counts.undecodable),
-        ("malformed messages", counts.malformed),
-        ("queries evicted", counts.evicted),
-        ("orphan responses", counts.orphans),
+        ("malformed messages", counts.raw.malformed),
+        ("queries evicted", counts.raw.evicted),
+        ("orphan responses", counts.raw.orphans),
         ("from before the start", counts.stale),
         ("encrypted packets", counts.encrypted.packets),
     ];

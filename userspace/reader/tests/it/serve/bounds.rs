@@ -53,11 +53,12 @@ fn a_flood_makes_no_label_and_no_series_grow() {
     assert_eq!(measures.servers.len(), 8);
     assert_eq!(measures.names.as_ref().unwrap().len(), 16);
     let measured: u64 = durations.iter().flat_map(|(_, d)| d.buckets()).sum();
-    assert_eq!(measured, counts.answered);
-    assert_eq!(counts.answered, u64::from(FLOOD) * 3 / 4);
+    assert_eq!(measured, counts.raw.answered);
+    assert_eq!(counts.raw.answered, u64::from(FLOOD) * 3 / 4);
     let failed: u64 = errors.iter().map(|(_, count)| count.get()).sum();
-    let wanted = counts.timeouts + counts.evicted + counts.orphans + counts.malformed;
-    assert_eq!(failed, wanted + counts.malformed_answers);
+    let wanted =
+        counts.raw.timeouts + counts.raw.evicted + counts.raw.orphans + counts.raw.malformed;
+    assert_eq!(failed, wanted + counts.raw.malformed_answers);
     let text = text(&measures, Format::Text);
     let lines = text.lines().filter(|line| !line.starts_with('#')).count();
     assert!(lines < 41 * 18 + 41 + 100, "{lines} lines");
