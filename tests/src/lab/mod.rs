@@ -10,6 +10,8 @@ pub mod flood;
 pub mod foreign;
 pub mod forgetful;
 pub mod image;
+#[cfg(test)]
+mod instructions;
 pub mod kernel;
 pub mod left;
 pub mod lookup;
