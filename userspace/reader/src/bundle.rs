@@ -2,9 +2,9 @@
 //! doorbell. Every way in which that fails has its own error, with the command that mends it.
 
 mod doorbell;
-mod fill;
 mod folders;
 mod locks;
+mod records;
 mod refusal;
 
 use std::fs::{self, File};
@@ -12,14 +12,14 @@ use std::io;
 use std::mem::{self, offset_of};
 use std::path::{Path, PathBuf};
 
-use aya::maps::ring_buf::RingBufItem;
-use aya::maps::{Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{Map, MapData, MapError, PerCpuArray};
 use dns_trace_event::{
     ABI_VERSION, KIND_OWNER, MAP_CONTROL, MAP_EVENTS, MAP_STATS, OwnerRecord, Stats,
 };
 use doorbell::Doorbell;
-use fill::Positions;
 pub use folders::{Folder, Identity, folders};
+use records::Memory;
+pub use records::{FEW, Few};
 pub use refusal::Remedy;
 use rustix::fs::FlockOperation;
 use thiserror::Error;
@@ -200,14 +200,14 @@ unsafe impl aya::Pod for StatsValue {}
 
 /// The maps of one capture program, or of several that share them.
 pub struct Ring {
-    /// Records.
-    pub events: RingBuf<MapData>,
+    /// The ring, to be waited for.
+    pub events: MapData,
     /// The kernel's id of their map.
     pub id: u32,
     /// Its folder.
     pub folder: Identity,
     doorbell: Doorbell,
-    positions: Positions,
+    memory: Memory,
     epoch: u32,
     /// Whether owners have been announced through this ring.
     pub announces: bool,
@@ -216,6 +216,23 @@ pub struct Ring {
     stats: PerCpuArray<MapData, StatsValue>,
     /// Holds the lock on the folder for as long as the ring is open.
     _lock: File,
+}
+
+/// Whether owners were announced.
+#[derive(Debug)]
+pub struct Announcements<'r> {
+    doorbell: &'r Doorbell,
+    epoch: &'r mut u32,
+}
+
+impl Announcements<'_> {
+    /// Whether some have been lost since this was asked last. To be asked before a record is taken in: the
+    /// program raises the epoch before it commits the packet that belongs to one.
+    #[inline]
+    pub fn lost(&mut self) -> bool {
+        let epoch = self.doorbell.epoch();
+        mem::replace(self.epoch, epoch) != epoch
+    }
 }
 
 impl Ring {
@@ -249,17 +266,15 @@ impl Ring {
         let info = events
             .info()
             .map_err(|error| OpenError::map(&path, error))?;
-        let positions = Positions::map(events.fd(), info.max_entries())
+        let memory = Memory::map(events.fd(), info.max_entries())
             .map_err(|error| OpenError::io(&path, error))?;
-        let events = RingBuf::try_from(Map::RingBuf(events))
-            .map_err(|error| OpenError::map(&path, error))?;
         Ok(Self {
             events,
             id: info.id(),
             folder: *identity,
             epoch: doorbell.raise_epoch(),
             doorbell,
-            positions,
+            memory,
             announces: false,
             is_untouched: true,
             stats,
@@ -275,19 +290,21 @@ impl Ring {
     /// How full the ring is: 0 to 1.
     #[must_use]
     pub fn fill(&self) -> f64 {
-        self.positions.fill()
+        self.memory.fill()
     }
 
-    /// Takes the next record, and tells whether announcements of owners have been lost by then.
+    /// The records that come next, and what tells whether announcements of owners have been lost.
     #[inline]
-    pub fn take(&mut self) -> Option<(RingBufItem<'_>, bool)> {
-        let record = self.events.next()?;
-        self.is_untouched = false;
-        self.announces |= record.get(KIND_AT) == Some(&KIND_OWNER);
-        // After the record has been taken: the program raises the epoch before it commits a packet.
-        let epoch = self.doorbell.epoch();
-        let lost = mem::replace(&mut self.epoch, epoch) != epoch;
-        Some((record, lost))
+    pub fn few(&mut self) -> (Few<'_>, Announcements<'_>) {
+        let few = self.memory.few();
+        let is_owner = |record: &&[u8]| record.get(KIND_AT) == Some(&KIND_OWNER);
+        self.is_untouched &= few.records().is_empty();
+        self.announces |= few.records().iter().any(is_owner);
+        let announcements = Announcements {
+            doorbell: &self.doorbell,
+            epoch: &mut self.epoch,
+        };
+        (few, announcements)
     }
 
     /// The counters, summed over all CPUs.

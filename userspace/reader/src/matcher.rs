@@ -23,6 +23,9 @@ use crate::table::order::Order;
 /// They share a place in the table, and one client must not make it a long list.
 const SAME_TUPLE_MAX: usize = 16;
 
+/// Entries of an index that a cache still keeps beside all else: 256 KiB.
+const LARGE: usize = 1 << 15;
+
 /// All of a message that tells whose query it is, or the response to whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuple {
@@ -222,6 +225,13 @@ impl Matcher {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    /// Whether the index is too large for a cache to keep, so that it pays to fetch long before a search.
+    #[inline]
+    #[must_use]
+    pub const fn is_large(&self) -> bool {
+        self.index.len() > LARGE
     }
 
     /// The key of a tuple. Begins to fetch what a search for it reads: the sooner it is asked for, the less

@@ -47,6 +47,10 @@ pub struct Options {
     pub hold_ns: u64,
 }
 
+/// What is known of a record that has been looked at: the hash of whose message it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead(Option<u32>);
+
 /// The route of a record.
 pub struct Pipeline<'s> {
     messages: Messages<'s>,
@@ -159,11 +163,32 @@ impl<'s> Pipeline<'s> {
         self.lag_from = Some(now_ns);
     }
 
-    /// Takes in one record.
+    /// Looks at a record that will be taken in soon, if that pays: what is looked up for it then is being
+    /// fetched meanwhile.
+    #[inline]
+    pub fn look_ahead(&self, bytes: &[u8]) -> Ahead {
+        if !self.messages.matcher.is_large() {
+            return Ahead(None);
+        }
+        match Record::decode(bytes) {
+            Ok(Record::Packet(packet)) => Ahead(Some(self.messages.key(&packet).hash)),
+            _ => Ahead(None),
+        }
+    }
+
+    /// Takes in a record that has not been looked at.
     ///
     /// # Errors
     /// The sink's.
     pub fn record(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.take(bytes, Ahead(None))
+    }
+
+    /// Takes in a record that has been looked at.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn take(&mut self, bytes: &[u8], ahead: Ahead) -> io::Result<()> {
         self.messages.counts.records += 1;
         let packet = match Record::decode(bytes) {
             Ok(Record::Packet(packet)) => packet,
@@ -198,16 +223,17 @@ impl<'s> Pipeline<'s> {
             self.encrypted.packet(&packet);
             return Ok(());
         }
+        let messages = &mut self.messages;
         match packet.transport {
             Transport::Udp => {
-                self.messages.counts.udp_messages += 1;
-                self.messages.message(&packet, &mut None)
+                messages.counts.udp_messages += 1;
+                messages.message(&packet, ahead.0, &mut None)
             }
             Transport::Tcp => {
-                let messages = &mut self.messages;
                 messages.segment(&packet)?;
-                let mut take =
-                    |message: &Packet<'_>, transfer: &mut _| messages.message(message, transfer);
+                let mut take = |message: &Packet<'_>, transfer: &mut _| {
+                    messages.message(message, None, transfer)
+                };
                 self.streams.segment(&packet, &mut take)
             }
         }
@@ -226,7 +252,7 @@ impl<'s> Pipeline<'s> {
         self.twins.pass(now_ns);
         let messages = &mut self.messages;
         self.streams.expire(now_ns, &mut |message, transfer| {
-            messages.message(message, transfer)
+            messages.message(message, None, transfer)
         })?;
         messages.expire(now_ns)?;
         messages.flows.pass(now_ns);

@@ -30,7 +30,7 @@ use dns_trace_event::{READER_ASLEEP, READER_AWAKE, READER_NAPPING, Stats};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-use crate::bundle::Ring;
+use crate::bundle::{FEW, Ring};
 use crate::clock::boot_now;
 use crate::counts::Summary;
 use crate::pipeline::Pipeline;
@@ -142,7 +142,7 @@ fn waiting_for(rings: &[Ring], stop: &Stop) -> io::Result<OwnedFd> {
     let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
     for (index, ring) in rings.iter().enumerate() {
         let data = epoll::EventData::new_u64(index as u64);
-        epoll::add(&set, &ring.events, data, edge)?;
+        epoll::add(&set, ring.events.fd(), data, edge)?;
     }
     let data = epoll::EventData::new_u64(STOP);
     epoll::add(&set, stop, data, epoll::EventFlags::IN)?;
@@ -353,20 +353,10 @@ impl Reader {
                 announced = false;
             }
             pipeline.reading(ring.id);
-            let mut left: u32 = BATCH;
-            while left > 0 && !pipeline.is_done() {
-                let Some((record, lost)) = ring.take() else {
-                    break;
-                };
-                if lost {
-                    pipeline.owners().lost();
-                }
-                pipeline.record(&record)?;
-                left -= 1;
-            }
-            records += BATCH - left;
-            more |= left == 0;
-            announced &= left > 0;
+            let taken = batch(ring, pipeline)?;
+            records += taken;
+            more |= taken >= BATCH;
+            announced &= taken < BATCH;
         }
         Ok((records, more))
     }
@@ -409,6 +399,35 @@ impl Reader {
         }
         wait
     }
+}
+
+/// Takes in what is in a ring, up to a batch and some; how many records that were.
+fn batch(ring: &mut Ring, pipeline: &mut Pipeline<'_>) -> io::Result<u32> {
+    let mut records = 0;
+    while records < BATCH {
+        let (few, mut announcements) = ring.few();
+        let mut ahead = [None; FEW];
+        for (record, ahead) in few.records().iter().zip(&mut ahead) {
+            *ahead = Some(pipeline.look_ahead(record));
+        }
+        let mut taken = 0;
+        for (record, ahead) in few.records().iter().zip(ahead.into_iter().flatten()) {
+            if pipeline.is_done() {
+                break;
+            }
+            if announcements.lost() {
+                pipeline.owners().lost();
+            }
+            pipeline.take(record, ahead)?;
+            taken += 1;
+        }
+        few.release(taken);
+        if taken == 0 {
+            break;
+        }
+        records += taken as u32;
+    }
+    Ok(records)
 }
 
 fn sum_of(rings: &[Ring]) -> anyhow::Result<Stats> {

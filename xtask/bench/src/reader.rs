@@ -76,8 +76,14 @@ pub(crate) fn pass(
     for time in 0..times {
         dns::set_client_port(records, 1024 + time * 13);
         let begin = Instant::now();
-        for record in &*records {
-            pipeline.record(black_box(record))?;
+        for few in records.chunks(8) {
+            let mut ahead = [None; 8];
+            for (record, ahead) in few.iter().zip(&mut ahead) {
+                *ahead = Some(pipeline.look_ahead(black_box(record)));
+            }
+            for (record, ahead) in few.iter().zip(ahead.into_iter().flatten()) {
+                pipeline.take(record, ahead)?;
+            }
         }
         ns.push(begin.elapsed().as_nanos() as f64 / records.len() as f64);
         pipeline.drained()?;

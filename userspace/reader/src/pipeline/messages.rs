@@ -56,14 +56,22 @@ impl Messages<'_> {
         tap.segment(packet, &asker, self.output.clock)
     }
 
-    /// Takes in a packet that holds one message: a datagram, or a message of a stream.
+    /// Takes in a packet that holds one message: a datagram, or a message of a stream. `hash` is that of its
+    /// [key](Self::key), if it is known.
     pub(super) fn message(
         &mut self,
         packet: &Packet<'_>,
+        hash: Option<u32>,
         transfer: &mut Transfer,
     ) -> io::Result<()> {
         // First of all: what it fetches comes while the message is decoded.
-        let key = self.key(packet);
+        let key = match hash {
+            Some(hash) => Key {
+                tuple: tuple_of(packet),
+                hash,
+            },
+            None => self.key(packet),
+        };
         let mut name = WireName::new();
         let decoded = Decoded::decode(packet.payload, is_mdns(packet), &mut name);
         if self.tap.is_some() {
@@ -86,10 +94,9 @@ impl Messages<'_> {
         }
     }
 
-    /// Whom a message belongs to.
-    fn key(&self, packet: &Packet<'_>) -> Key {
-        let (id, response) = message::head(packet.payload).unwrap_or_default();
-        self.matcher.key(tuple(packet, id, response))
+    /// Whom a message belongs to. What will be looked up for it is being fetched from here on.
+    pub(super) fn key(&self, packet: &Packet<'_>) -> Key {
+        self.matcher.key(tuple_of(packet))
     }
 
     /// Lets the tap see a message, before anything becomes of it.
@@ -371,6 +378,13 @@ const fn is_from_server(packet: &Packet<'_>) -> bool {
         (false, true) => false,
         _ => packet.source_port < packet.destination_port,
     }
+}
+
+/// Whom a message belongs to, by its packet and the first octets of its header.
+#[inline]
+fn tuple_of(packet: &Packet<'_>) -> Tuple {
+    let (id, response) = message::head(packet.payload).unwrap_or_default();
+    tuple(packet, id, response)
 }
 
 /// Whom a message belongs to.

@@ -37,6 +37,12 @@ impl Index {
         }
     }
 
+    /// Entries that there is room for.
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Begins to fetch what [`Self::places`] will read, where stable Rust knows how.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u32) {
