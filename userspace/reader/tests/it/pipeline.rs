@@ -1,12 +1,15 @@
 //! What becomes of queries and responses.
 
 use dns_trace::name::Suffix;
+use dns_trace::pipeline::{Options, Pipeline};
+use dns_trace::sink::Silent;
 use dns_trace_event as event;
 use domain::base::Rtype;
 use domain::base::iana::{OptRcode, Rcode};
 
 use crate::memory::{Seen, options, run};
 use crate::records::{Rec, query, response};
+use crate::streams::Segment as _;
 
 const MS: u64 = 1_000_000;
 
@@ -389,4 +392,32 @@ fn a_response_alone_by_choice_is_no_orphan() {
     assert_eq!(outcomes(&seen), ["Orphan"]);
     let (_, counts) = run(options(), &[selected(9)], 0);
     assert_eq!(counts.undecodable, 1);
+}
+
+/// With so many queries pending the index is large enough to be looked into long before.
+#[test]
+fn looking_ahead_changes_nothing() {
+    const PENDING: usize = 40_000;
+    let asks = (0..PENDING as u16).map(|id| ask(0, id, "a.example"));
+    let replies = (0..PENDING as u16).map(|id| answer(1, id, "a.example"));
+    // Not all records are datagrams, or packets.
+    let segment = ask(1, 7, "a.example").segment(1, event::TCP_SYN);
+    let records = asks.chain([segment]).chain(replies.rev());
+    let mut bytes: Vec<_> = records.map(|rec| rec.bytes()).collect();
+    bytes.insert(PENDING, vec![0; 4]);
+    let options = Options {
+        max_pending: PENDING,
+        ..options()
+    };
+    let mut silent = Silent;
+    let mut pipeline = Pipeline::new(options, &mut silent);
+    for few in bytes.chunks(8) {
+        let ahead: Vec<_> = few.iter().map(|r| pipeline.look_ahead(r)).collect();
+        for (record, ahead) in few.iter().zip(ahead) {
+            pipeline.take(record, ahead).unwrap();
+        }
+    }
+    let counts = pipeline.counts();
+    assert_eq!(counts.raw.answered, PENDING as u64);
+    assert_eq!((counts.tcp.segments, counts.undecodable), (1, 1));
 }
