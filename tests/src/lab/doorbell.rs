@@ -5,6 +5,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use aya::maps::MapData;
@@ -77,7 +78,7 @@ impl Doorbell {
         )?;
         let bell = Bell(set);
         // A ring that holds something is ready once, as it is added.
-        bell.rings()?;
+        bell.rings(Duration::ZERO)?;
         Ok(bell)
     }
 
@@ -98,17 +99,17 @@ impl Doorbell {
 pub struct Bell(OwnedFd);
 
 impl Bell {
-    /// Whether it has rung since it was asked last.
+    /// Whether it has rung since it was asked last, or rings soon.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn rings(&self) -> Result<bool> {
+    pub fn rings(&self, soon: Duration) -> Result<bool> {
         let mut events = Vec::with_capacity(1);
-        let at_once = Timespec::default();
+        let soon = Timespec::try_from(soon)?;
         epoll::wait(
             &self.0,
             rustix::buffer::spare_capacity(&mut events),
-            Some(&at_once),
+            Some(&soon),
         )?;
         Ok(!events.is_empty())
     }

@@ -171,7 +171,7 @@ impl Watch {
     /// If it does not end in time, or without a summary.
     pub fn stop_unread(mut self) -> Result<(Option<i32>, Seen)> {
         self.0.signal(Signal::TERM)?;
-        let code = self.0.wait(10)?;
+        let code = self.0.wait(20)?;
         let seen = Seen {
             lookups: Vec::new(),
             summary: summary()?,

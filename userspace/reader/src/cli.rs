@@ -25,7 +25,7 @@ pub use serve::{Listen, OtlpPlan, ServeArgs, ServePlan};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  ended as asked (also by Ctrl-C, or because nobody reads the output any more)
-  1  error at run time
+  1  error at run time, or output that did not take everything within 5 s of the end
   2  wrong usage
   3  nothing is loaded under that instance
   4  no permission to read it

@@ -152,7 +152,7 @@ impl Begun {
         pipeline.owners().look_for_containers(cgroups);
         let (ended, end) = oneshot::channel();
         let (signals, stop, duration) = (session.signals, &session.stop, session.duration);
-        let result = thread::scope(|scope| -> anyhow::Result<_> {
+        let (result, kernel, seconds) = thread::scope(|scope| -> anyhow::Result<_> {
             let waiter = thread::Builder::new().name("signals".to_owned());
             let waiter = waiter.spawn_scoped(scope, move || {
                 signals.wait(duration, end);
@@ -160,6 +160,9 @@ impl Begun {
             });
             let waiter = waiter.context("cannot start a thread")?;
             let result = reader.run(&mut pipeline, ticker);
+            // Before the end, which waits for a slow output: what passes meanwhile nobody reads.
+            let kernel = reader.stats()?;
+            let seconds = session.started.elapsed().as_secs_f64();
             // Also after an error: what has been taken is to be written.
             let finished = pipeline.finish().context("cannot write the output");
             let result = result.and(finished);
@@ -168,10 +171,8 @@ impl Begun {
             waiter
                 .join()
                 .map_err(|_| anyhow::anyhow!("the thread for signals panicked"))?;
-            Ok(result)
+            Ok((result, kernel, seconds))
         })?;
-        let kernel = reader.stats()?;
-        let seconds = session.started.elapsed().as_secs_f64();
         let summary = Summary::since(pipeline.counts(), &kernel, &session.kernel_start, seconds);
         let tapped = pipeline
             .finish_tap(&summary.kernel)

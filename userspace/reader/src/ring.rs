@@ -16,7 +16,7 @@
 //! No record is left lying: the program looks at the word after its commit, which is a full
 //! barrier, and we look at the ring after ours. So either we see the record or it sees the word.
 //! The epoll set is edge-triggered: it answers to wake-ups, not to records that wait. Were one lost
-//! all the same, the sleep ends within five seconds.
+//! all the same, the next look at the instance ends the sleep, within two seconds.
 
 mod follow;
 
@@ -218,8 +218,8 @@ impl Reader {
     /// Reads the rings that have come beside those that stay, and what is left in those that have gone.
     fn change(&mut self, change: Change, pipeline: &mut Pipeline<'_>) -> anyhow::Result<Notice> {
         let Change { come, standing } = change;
-        // One that was only handed over anew goes on, and counts on: through the new pins alone, since its
-        // place is remembered beside them.
+        // One that was only handed over anew goes on, and counts on: through the new pins alone: a ring has
+        // one consumer at a time.
         self.rings
             .retain(|old| come.iter().all(|new| new.id != old.id));
         let stands = |ring: &Ring| standing.contains(&ring.folder);
@@ -286,7 +286,10 @@ impl Reader {
             }
             self.look(pipeline, ticker)?;
             let woken = match drained {
-                Drained::Part => self.wait(Duration::ZERO)?,
+                Drained::Part => {
+                    nap = NAP_MIN;
+                    self.wait(Duration::ZERO)?
+                }
                 Drained::All(records) => {
                     self.ring(READER_NAPPING);
                     nap = nap_after(nap, records);
@@ -410,7 +413,7 @@ fn batch(ring: &mut Ring, pipeline: &mut Pipeline<'_>) -> io::Result<u32> {
         for (record, ahead) in few.records().iter().zip(&mut ahead) {
             *ahead = Some(pipeline.look_ahead(record));
         }
-        let mut taken = 0;
+        let (mut taken, mut result) = (0, Ok(()));
         for (record, ahead) in few.records().iter().zip(ahead.into_iter().flatten()) {
             if pipeline.is_done() {
                 break;
@@ -418,10 +421,15 @@ fn batch(ring: &mut Ring, pipeline: &mut Pipeline<'_>) -> io::Result<u32> {
             if announcements.lost() {
                 pipeline.owners().lost();
             }
-            pipeline.take(record, ahead)?;
             taken += 1;
+            result = pipeline.take(record, ahead);
+            if result.is_err() {
+                break;
+            }
         }
+        // Those that have been counted, also before an error.
         few.release(taken);
+        result?;
         if taken == 0 {
             break;
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use queue::Queue;
 
-/// Chunks of a spool. All of them take 8 MiB, as much as a ring; memory is touched when it is needed.
+/// Chunks of a spool. All of them hold 8 MiB, and a margin each; memory is touched when it is needed.
 const CHUNKS: usize = 32;
 /// A chunk with this many bytes is handed over.
 const CHUNK: usize = 256 << 10;
@@ -102,7 +102,7 @@ impl Spool {
             if let Some(error) = state.error.take() {
                 return Err(error);
             }
-            self.current = state.free.pop();
+            self.current = state.partial.take().or_else(|| state.free.pop());
         }
         Ok(self.current.as_mut())
     }
@@ -110,8 +110,11 @@ impl Spool {
     /// A chunk for the end of everything, for which there is always room.
     pub fn last_chunk(&mut self) -> &mut Chunk {
         let queue = &self.queue;
-        let free = || queue.state().free.pop().unwrap_or_default();
-        self.current.get_or_insert_with(free)
+        self.current.get_or_insert_with(|| {
+            let mut state = queue.state();
+            let partial = state.partial.take();
+            partial.or_else(|| state.free.pop()).unwrap_or_default()
+        })
     }
 
     /// To be called after a message: hands the chunk over if it is full.
@@ -133,7 +136,7 @@ impl Spool {
         self.hand_over();
     }
 
-    /// Hands over what there is, unless the output has still to do: then it takes more at once later.
+    /// Hands over what there is; as long as the output has other things to do, more can be added to it.
     ///
     /// # Errors
     /// What ended the output, once.
@@ -142,10 +145,9 @@ impl Spool {
         if let Some(error) = state.error.take() {
             return Err(error);
         }
-        let idle = !state.busy && state.full.is_empty();
-        drop(state);
-        if idle && self.current.as_ref().is_some_and(|c| !c.bytes.is_empty()) {
-            self.hand_over();
+        if let Some(chunk) = self.current.take_if(|chunk| !chunk.bytes.is_empty()) {
+            state.partial = Some(chunk);
+            self.queue.changed.notify_all();
         }
         Ok(())
     }
@@ -290,6 +292,9 @@ mod tests {
         let (mut spool, allow, see) = gated();
         put(&mut spool, b"a");
         spool.flush().unwrap();
+        while !spool.queue.state().busy {
+            thread::yield_now();
+        }
         for byte in [b"b", b"c"] {
             put(&mut spool, byte);
             spool.flush().unwrap();
@@ -298,8 +303,7 @@ mod tests {
             allow.send(Ok(())).unwrap();
         }
         assert_eq!(see.recv().unwrap(), (b"a".to_vec(), false));
-        spool.end_file();
-        assert_eq!(see.recv().unwrap(), (b"bc".to_vec(), true));
+        assert_eq!(see.recv().unwrap(), (b"bc".to_vec(), false));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -44,36 +44,43 @@ impl Memory {
     pub(super) fn map(fd: impl AsFd, size: u32) -> io::Result<Self> {
         let (page, size) = (rustix::param::page_size(), size as usize);
         let write = ProtFlags::READ | ProtFlags::WRITE;
-        Ok(Self {
+        let memory = Self {
             consumer: Pages::map(&fd, page, write, 0)?,
             producer: Pages::map(&fd, page + 2 * size, ProtFlags::READ, page)?,
             page,
             size,
-        })
+        };
+        // Whoever may read the ring may write the consumer's position, too.
+        let consumer = memory.consumer.load();
+        let waiting = memory.producer.load().wrapping_sub(consumer);
+        if !consumer.is_multiple_of(8) || waiting > size {
+            let error = "the ring's positions contradict each other";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+        Ok(memory)
     }
 
     /// How full it is: 0 to 1.
     pub(super) fn fill(&self) -> f64 {
         // In this order: what is written meanwhile makes it look fuller, never negative.
-        let consumer = self.consumer.position().load(Ordering::Relaxed);
-        let producer = self.producer.position().load(Ordering::Acquire);
+        let (consumer, producer) = (self.consumer.load(), self.producer.load());
         let used = producer.wrapping_sub(consumer);
         (used as f64 / self.size.max(1) as f64).min(1.0)
     }
 
     /// The records that come next, up to one that is being written.
     #[inline]
-    pub(super) fn few(&self) -> Few<'_> {
+    pub(super) fn few(&mut self) -> Few<'_> {
         let mut few = Few {
             memory: self,
             records: [&[]; FEW],
             ends: [0; FEW],
             len: 0,
             // Only we write it.
-            end: self.consumer.position().load(Ordering::Relaxed),
+            end: self.consumer.load(),
         };
         // What was reserved before it, and whatever was committed of that, is seen by then.
-        let producer = self.producer.position().load(Ordering::Acquire);
+        let producer = self.producer.load();
         while few.len < FEW && few.end != producer {
             let at = few.end & self.size.wrapping_sub(1);
             let word = self.word(at);
@@ -101,7 +108,9 @@ impl Memory {
             let word = self.producer.at.as_ptr().add(self.page + at);
             AtomicU32::from_ptr(word.cast())
         };
-        word.load(Ordering::Acquire)
+        let word = word.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        word
     }
 
     /// Octets that have been committed.
@@ -165,6 +174,14 @@ impl Pages {
         let at = unsafe { mmap(nowhere, len, access, MapFlags::SHARED, fd, offset)? };
         let at = NonNull::new(at.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { at, len })
+    }
+
+    /// The position, and whatever was written before it was. Not by an acquiring load: on memory that cannot be
+    /// written, Rust promises relaxed ones only.
+    fn load(&self) -> usize {
+        let position = self.position().load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        position
     }
 
     fn position(&self) -> &AtomicUsize {
@@ -247,15 +264,15 @@ mod tests {
         }
     }
 
-    fn seen(memory: &Memory) -> Vec<Vec<u8>> {
+    fn seen(memory: &mut Memory) -> Vec<Vec<u8>> {
         let few = memory.few();
         few.records().iter().map(|record| record.to_vec()).collect()
     }
 
     #[test]
     fn records_come_in_order_and_their_room_is_given_back_together() {
-        let (mut ring, memory) = Ring::at(0);
-        assert_eq!((seen(&memory).len(), memory.fill()), (0, 0.0));
+        let (mut ring, mut memory) = Ring::at(0);
+        assert_eq!((seen(&mut memory).len(), memory.fill()), (0, 0.0));
         for number in 0..=FEW as u8 {
             ring.add(0, &[number; 24]);
         }
@@ -276,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_was_discarded_is_passed_over() {
-        let (mut ring, memory) = Ring::at(0);
+        let (mut ring, mut memory) = Ring::at(0);
         ring.add(DISCARDED, &[1; 8]);
         ring.add(0, &[2; 5]);
         ring.add(DISCARDED, &[3; 8]);
@@ -291,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_is_being_written_holds_up_what_follows() {
-        let (mut ring, memory) = Ring::at(0);
+        let (mut ring, mut memory) = Ring::at(0);
         ring.add(0, &[1; 8]);
         let busy = ring.add(BUSY, &[2; 8]);
         ring.add(0, &[3; 8]);
@@ -300,25 +317,34 @@ mod tests {
         few.release(1);
         assert_eq!(ring.consumed(), busy);
         ring.write(busy, &8_u32.to_ne_bytes());
-        assert_eq!(seen(&memory), [[2; 8], [3; 8]]);
+        assert_eq!(seen(&mut memory), [[2; 8], [3; 8]]);
     }
 
     #[test]
     fn a_record_across_the_end_is_whole() {
         // Positions do not begin anew with the data.
-        let (mut ring, memory) = Ring::at(5 * u64::from(SIZE) - 16);
+        let (mut ring, mut memory) = Ring::at(5 * u64::from(SIZE) - 16);
         let data: Vec<u8> = (0..100).collect();
         ring.add(0, &data);
         ring.add(0, &[7; 3]);
-        assert_eq!(seen(&memory), [data, vec![7; 3]]);
+        assert_eq!(seen(&mut memory), [data, vec![7; 3]]);
     }
 
     #[test]
     fn a_length_beyond_the_ring_is_not_believed() {
-        let (mut ring, memory) = Ring::at(0);
+        let (mut ring, mut memory) = Ring::at(0);
         ring.add(0, &[1; 8]);
         let at = ring.add(0, &[2; 8]);
         ring.write(at, &(SIZE + 1).to_ne_bytes());
-        assert_eq!(seen(&memory), [[1; 8]]);
+        assert_eq!(seen(&mut memory), [[1; 8]]);
+    }
+
+    #[test]
+    fn positions_that_contradict_each_other_are_refused() {
+        let (mut ring, _) = Ring::at(64);
+        ring.produced = 64 + u64::from(SIZE) + 8;
+        ring.publish();
+        let error = Memory::map(&ring.file, SIZE).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

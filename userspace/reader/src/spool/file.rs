@@ -2,7 +2,7 @@
 //! happens.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek as _};
+use std::io::{self, Seek as _, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -82,20 +82,7 @@ impl FileOutput {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// How many bytes to write next to a pipe or a terminal, which may stand still: whole messages that find
-    /// room once there is any. So what was written is known if the rest never is, and several writers
-    /// of one pipe do not break each other's lines (pipe(7), `PIPE_BUF`).
-    fn piece(&self, rest: &[u8]) -> usize {
-        let most = rest.len().min(libc::PIPE_BUF);
-        match (self.whole)(&rest[..most]) {
-            // A longer message.
-            (0, _) => rest.len(),
-            (octets, _) => octets,
-        }
-    }
-
-    /// Writes whole messages, and counts those that have been.
-    fn write_whole(&mut self, bytes: &[u8], queue: &Queue) -> io::Result<()> {
+    fn write_file(&mut self, bytes: &[u8], queue: &Queue) -> io::Result<()> {
         let (written, result) = write_all(self.file()?, bytes);
         let (octets, messages) = (self.whole)(&bytes[..written]);
         queue.count_written(messages);
@@ -103,6 +90,57 @@ impl FileOutput {
             self.repair(written - octets);
         }
         result
+    }
+
+    /// Writes to what may stand still, as a pipe or a terminal does, until it is told to give up.
+    fn write_stream(&mut self, mut bytes: &[u8], queue: &Queue) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let (piece, rest) = bytes.split_at(self.piece(bytes));
+            let (written, result) = self.write_piece(piece, queue);
+            queue.count_written((self.whole)(&piece[..written]).1);
+            if !result? {
+                break;
+            }
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// How many bytes to write next: whole messages that find room in a pipe once there is any, or one that is
+    /// larger. So what was written is known if the rest never is, and several writers of one pipe do not break
+    /// each other's lines (pipe(7), `PIPE_BUF`).
+    fn piece(&self, bytes: &[u8]) -> usize {
+        let mut most = libc::PIPE_BUF;
+        while most < bytes.len() {
+            match (self.whole)(&bytes[..most]) {
+                (0, _) => most *= 2,
+                (octets, _) => return octets,
+            }
+        }
+        bytes.len()
+    }
+
+    /// Writes when there is room. How many bytes were written, and whether it was all, rather than as many as
+    /// there were when nobody waited any more.
+    fn write_piece(&mut self, piece: &[u8], queue: &Queue) -> (usize, io::Result<bool>) {
+        let mut written = 0;
+        while written < piece.len() {
+            let file = match self.file() {
+                Ok(file) => file,
+                Err(error) => return (written, Err(error)),
+            };
+            match queue.wait_writable(&*file) {
+                Ok(true) => {}
+                gave_up => return (written, gave_up),
+            }
+            match io::Write::write(file, &piece[written..]) {
+                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+                Ok(number) => written += number,
+                Err(error) if is_for_later(&error) => {}
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, Ok(true))
     }
 
     /// Takes back the part of a message that was written before an error, unless somebody else has written
@@ -114,7 +152,10 @@ impl FileOutput {
             && data.len() == end
         {
             // What went wrong before is what is reported.
-            let _ = file.set_len(end.saturating_sub(part as u64));
+            let end = end.saturating_sub(part as u64);
+            let _ = file
+                .set_len(end)
+                .and_then(|()| file.seek(SeekFrom::Start(end)));
         }
     }
 }
@@ -123,18 +164,13 @@ impl Output for FileOutput {
     fn begin(&mut self, _: &Queue) {}
 
     fn write(&mut self, chunk: &Chunk, queue: &Queue) -> io::Result<()> {
-        let waits = !self.file()?.metadata().is_ok_and(|data| data.is_file());
-        let mut rest = chunk.bytes.as_slice();
-        while !rest.is_empty() {
-            let piece = if waits { self.piece(rest) } else { rest.len() };
-            let (bytes, others) = rest.split_at(piece);
-            if waits && !queue.wait_writable(self.file()?)? {
-                return Ok(());
-            }
-            self.write_whole(bytes, queue)
-                .map_err(|error| named(&self.name, &error))?;
-            rest = others;
-        }
+        let is_file = self.file()?.metadata().is_ok_and(|data| data.is_file());
+        let written = if is_file {
+            self.write_file(&chunk.bytes, queue)
+        } else {
+            self.write_stream(&chunk.bytes, queue)
+        };
+        written.map_err(|error| named(&self.name, &error))?;
         if chunk.ends_file
             && let (Some(path), Some(keep)) = (&self.path, self.keep)
         {
@@ -147,6 +183,14 @@ impl Output for FileOutput {
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether a write is to be tried again: who gave us the pipe may have made it one that does not block.
+fn is_for_later(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 /// `FILE.1`, `FILE.2` and so on; the highest number is the oldest.

@@ -18,6 +18,8 @@ use super::{CHUNK, CHUNKS, Chunk, MARGIN, Output};
 pub(super) struct State {
     pub(super) free: Vec<Chunk>,
     pub(super) full: VecDeque<Chunk>,
+    /// The one that is being filled, while nothing is added: the output takes it if there is no full one.
+    pub(super) partial: Option<Chunk>,
     /// The output has a chunk.
     pub(super) busy: bool,
     /// Nothing more comes.
@@ -93,10 +95,11 @@ impl Queue {
 
     /// The next chunk to be written; `None` at the end.
     fn next(&self) -> Option<Chunk> {
-        let empty = |state: &mut State| state.full.is_empty() && !state.closed;
+        let empty =
+            |state: &mut State| state.full.is_empty() && state.partial.is_none() && !state.closed;
         let state = self.changed.wait_while(self.state(), empty);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        let chunk = state.full.pop_front();
+        let chunk = state.full.pop_front().or_else(|| state.partial.take());
         state.busy = chunk.is_some();
         chunk
     }

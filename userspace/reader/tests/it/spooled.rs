@@ -106,16 +106,11 @@ fn what_waited_for_a_busy_output_leaves_without_another_lookup() {
             .unwrap();
         pipeline.drained().unwrap();
     }
-    open.send(Ok(())).unwrap();
-    assert_eq!(whole(&take.recv().unwrap()).1, 1);
     drop(open);
-    let second = loop {
-        pipeline.drained().unwrap();
-        if let Ok(second) = take.try_recv() {
-            break second;
-        }
-    };
-    assert_eq!(whole(&second).1, 1);
+    let mut lines = 0;
+    while lines < 2 {
+        lines += whole(&take.recv().unwrap()).1;
+    }
 }
 
 #[test]
@@ -169,7 +164,7 @@ fn the_heading_is_no_lookup() {
 #[test]
 fn an_output_that_fails_ends_the_reading() {
     let (tell, told) = channel();
-    let (lines, open, _take) = gated(move || tell.send(()).unwrap());
+    let (lines, open, take) = gated(move || tell.send(()).unwrap());
     open.send(Ok(())).unwrap();
     open.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
     let mut sink = table(&lines);
@@ -187,7 +182,7 @@ fn an_output_that_fails_ends_the_reading() {
     assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
     pipeline.finish().unwrap();
     let counts = pipeline.counts();
-    assert_eq!(counts.shown, 1_000);
-    // The first chunk has the heading, and the first row.
-    assert_eq!(counts.unwritten, 999);
+    // The heading, and the first rows.
+    let written = whole(&take.recv().unwrap()).1 - 1;
+    assert_eq!((counts.shown, counts.unwritten), (1_000, 1_000 - written));
 }
