@@ -64,6 +64,6 @@ impl Args {
 
     /// Rounds of end-to-end runs.
     pub(crate) fn e2e_rounds(&self) -> u32 {
-        self.choose(3, 1) * self.rounds
+        self.choose(2, 1) * self.rounds
     }
 }
