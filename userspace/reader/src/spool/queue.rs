@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::stop::Stop;
 
-use super::{CHUNK, CHUNKS, Chunk, MARGIN, Output};
+use super::{CHUNKS, Chunk, Output};
 
 /// Chunks are free, full, or in the hands of one of the threads.
 #[derive(Debug, Default)]
@@ -41,13 +41,9 @@ pub struct Queue {
 
 impl Queue {
     pub(super) fn new() -> io::Result<Self> {
-        let chunk = || Chunk {
-            bytes: Vec::with_capacity(CHUNK + MARGIN),
-            ends_file: false,
-        };
         Ok(Self {
             state: Mutex::new(State {
-                free: (0..CHUNKS).map(|_| chunk()).collect(),
+                free: (0..CHUNKS).map(|_| Chunk::default()).collect(),
                 full: VecDeque::with_capacity(CHUNKS + 1),
                 ..State::default()
             }),
