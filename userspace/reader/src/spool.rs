@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use queue::Queue;
 
-/// Chunks of a spool. All of them hold 8 MiB, and a margin each; each has its memory once it is needed.
+/// Chunks of a spool. All of them hold 8 MiB, and a margin each; memory is touched when it is needed.
 const CHUNKS: usize = 32;
 /// A chunk with this many bytes is handed over.
 const CHUNK: usize = 256 << 10;
@@ -103,13 +103,6 @@ impl Spool {
                 return Err(error);
             }
             self.current = state.partial.take().or_else(|| state.free.pop());
-            drop(state);
-            // Not for all of them at the start: together they are large enough for huge pages.
-            if let Some(chunk) = &mut self.current {
-                chunk
-                    .bytes
-                    .reserve(CHUNK + MARGIN - chunk.bytes.len().min(CHUNK));
-            }
         }
         Ok(self.current.as_mut())
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use rustix::mm::{Advice, madvise};
 
 use crate::stop::Stop;
 
-use super::{CHUNKS, Chunk, Output};
+use super::{CHUNK, CHUNKS, Chunk, MARGIN, Output};
 
 /// Chunks are free, full, or in the hands of one of the threads.
 #[derive(Debug, Default)]
@@ -30,6 +31,25 @@ pub(super) struct State {
     pub(super) written: u64,
 }
 
+/// A chunk with all its memory, which is touched when it is needed. All chunks lie side by side, and a kernel
+/// that hands out huge pages by itself would make such of them, 8 MiB for one line; a kernel that has none refuses
+/// the advice.
+fn empty() -> Chunk {
+    let mut bytes = Vec::<u8>::with_capacity(CHUNK + MARGIN);
+    let page = rustix::param::page_size();
+    let room = bytes.spare_capacity_mut();
+    let (begin, len) = (room.as_ptr().align_offset(page), room.len());
+    if let Some(pages) = room.get_mut(begin..len) {
+        let whole = pages.len() / page * page;
+        // SAFETY: whole pages of memory that is ours alone; the advice does not change what is in them.
+        let _ = unsafe { madvise(pages.as_mut_ptr().cast(), whole, Advice::LinuxNoHugepage) };
+    }
+    Chunk {
+        bytes,
+        ends_file: false,
+    }
+}
+
 /// What the two threads share.
 #[derive(Debug)]
 pub struct Queue {
@@ -43,7 +63,7 @@ impl Queue {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             state: Mutex::new(State {
-                free: (0..CHUNKS).map(|_| Chunk::default()).collect(),
+                free: (0..CHUNKS).map(|_| empty()).collect(),
                 full: VecDeque::with_capacity(CHUNKS + 1),
                 ..State::default()
             }),
