@@ -161,7 +161,7 @@ impl Begun {
             let waiter = waiter.context("cannot start a thread")?;
             let result = reader.run(&mut pipeline, ticker);
             // Before the end, which waits for a slow output: what passes meanwhile nobody reads.
-            let kernel = reader.stats()?;
+            let kernel = reader.stats();
             let seconds = session.started.elapsed().as_secs_f64();
             // Also after an error: what has been taken is to be written.
             let finished = pipeline.finish().context("cannot write the output");
@@ -171,7 +171,7 @@ impl Begun {
             waiter
                 .join()
                 .map_err(|_| anyhow::anyhow!("the thread for signals panicked"))?;
-            Ok((result, kernel, seconds))
+            Ok((result, kernel?, seconds))
         })?;
         let summary = Summary::since(pipeline.counts(), &kernel, &session.kernel_start, seconds);
         let tapped = pipeline

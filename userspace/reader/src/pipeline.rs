@@ -10,6 +10,7 @@ mod twins;
 
 use std::io;
 
+use crate::bundle::FEW;
 use crate::clock::WallClock;
 use crate::counts::{Counts, KernelCounts};
 use crate::encrypted::{self, Encrypted, EncryptedCounts};
@@ -48,7 +49,7 @@ pub struct Options {
 }
 
 /// What is known of a record that has been looked at: the hash of whose message it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Ahead(Option<u32>);
 
 /// The route of a record.
@@ -166,14 +167,24 @@ impl<'s> Pipeline<'s> {
     /// Looks at a record that will be taken in soon, if that pays: what is looked up for it then is being
     /// fetched meanwhile.
     #[inline]
-    pub fn look_ahead(&self, bytes: &[u8]) -> Ahead {
+    fn look_ahead(&self, bytes: &[u8]) -> Ahead {
         if !self.messages.matcher.is_large() {
-            return Ahead(None);
+            return Ahead::default();
         }
         match Record::decode(bytes) {
             Ok(Record::Packet(packet)) => Ahead(Some(self.messages.key(&packet).hash)),
-            _ => Ahead(None),
+            _ => Ahead::default(),
         }
+    }
+
+    /// Looks at the records that will be taken in next, each in its place.
+    #[inline]
+    pub fn look_ahead_at(&self, records: &[impl AsRef<[u8]>]) -> [Ahead; FEW] {
+        let mut ahead = [Ahead::default(); FEW];
+        for (record, ahead) in records.iter().zip(&mut ahead) {
+            *ahead = self.look_ahead(record.as_ref());
+        }
+        ahead
     }
 
     /// Takes in a record that has not been looked at.
@@ -181,7 +192,7 @@ impl<'s> Pipeline<'s> {
     /// # Errors
     /// The sink's.
     pub fn record(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.take(bytes, Ahead(None))
+        self.take(bytes, Ahead::default())
     }
 
     /// Takes in a record that has been looked at.

@@ -30,7 +30,7 @@ use dns_trace_event::{READER_ASLEEP, READER_AWAKE, READER_NAPPING, Stats};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-use crate::bundle::{FEW, Ring};
+use crate::bundle::Ring;
 use crate::clock::boot_now;
 use crate::counts::Summary;
 use crate::pipeline::Pipeline;
@@ -409,12 +409,9 @@ fn batch(ring: &mut Ring, pipeline: &mut Pipeline<'_>) -> io::Result<u32> {
     let mut records = 0;
     while records < BATCH {
         let (few, mut announcements) = ring.few();
-        let mut ahead = [None; FEW];
-        for (record, ahead) in few.records().iter().zip(&mut ahead) {
-            *ahead = Some(pipeline.look_ahead(record));
-        }
+        let ahead = pipeline.look_ahead_at(few.records());
         let (mut taken, mut result) = (0, Ok(()));
-        for (record, ahead) in few.records().iter().zip(ahead.into_iter().flatten()) {
+        for (record, ahead) in few.records().iter().zip(ahead) {
             if pipeline.is_done() {
                 break;
             }

@@ -7,6 +7,7 @@ use std::io::{self, Seek as _};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use dns_trace::bundle::FEW;
 use dns_trace::filter::Filter;
 use dns_trace::interface::Interfaces;
 use dns_trace::message::Decoded;
@@ -76,12 +77,9 @@ pub(crate) fn pass(
     for time in 0..times {
         dns::set_client_port(records, 1024 + time * 13);
         let begin = Instant::now();
-        for few in records.chunks(8) {
-            let mut ahead = [None; 8];
-            for (record, ahead) in few.iter().zip(&mut ahead) {
-                *ahead = Some(pipeline.look_ahead(black_box(record)));
-            }
-            for (record, ahead) in few.iter().zip(ahead.into_iter().flatten()) {
+        for few in records.chunks(FEW) {
+            let ahead = pipeline.look_ahead_at(black_box(few));
+            for (record, ahead) in few.iter().zip(ahead) {
                 pipeline.take(record, ahead)?;
             }
         }

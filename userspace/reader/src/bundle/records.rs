@@ -54,7 +54,7 @@ impl Memory {
         let consumer = memory.consumer.load();
         let waiting = memory.producer.load().wrapping_sub(consumer);
         if !consumer.is_multiple_of(8) || waiting > size {
-            let error = "the ring's positions contradict each other";
+            let error = "the ring's positions contradict each other (run: sudo dns-tracectl unload, and load anew)";
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
         Ok(memory)

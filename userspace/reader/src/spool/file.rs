@@ -96,7 +96,7 @@ impl FileOutput {
     fn write_stream(&mut self, mut bytes: &[u8], queue: &Queue) -> io::Result<()> {
         while !bytes.is_empty() {
             let (piece, rest) = bytes.split_at(self.piece(bytes));
-            let (written, result) = self.write_piece(piece, queue);
+            let (written, result) = write_piece(self.file()?, piece, queue);
             queue.count_written((self.whole)(&piece[..written]).1);
             if !result? {
                 break;
@@ -118,29 +118,6 @@ impl FileOutput {
             }
         }
         bytes.len()
-    }
-
-    /// Writes when there is room. How many bytes were written, and whether it was all, rather than as many as
-    /// there were when nobody waited any more.
-    fn write_piece(&mut self, piece: &[u8], queue: &Queue) -> (usize, io::Result<bool>) {
-        let mut written = 0;
-        while written < piece.len() {
-            let file = match self.file() {
-                Ok(file) => file,
-                Err(error) => return (written, Err(error)),
-            };
-            match queue.wait_writable(&*file) {
-                Ok(true) => {}
-                gave_up => return (written, gave_up),
-            }
-            match io::Write::write(file, &piece[written..]) {
-                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
-                Ok(number) => written += number,
-                Err(error) if is_for_later(&error) => {}
-                Err(error) => return (written, Err(error)),
-            }
-        }
-        (written, Ok(true))
     }
 
     /// Takes back the part of a message that was written before an error, unless somebody else has written
@@ -183,6 +160,25 @@ impl Output for FileOutput {
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Writes when there is room. How many bytes were written, and whether it was all, rather than as many as
+/// there were when nobody waited any more.
+fn write_piece(mut file: &File, piece: &[u8], queue: &Queue) -> (usize, io::Result<bool>) {
+    let mut written = 0;
+    while written < piece.len() {
+        match queue.wait_writable(file) {
+            Ok(true) => {}
+            gave_up => return (written, gave_up),
+        }
+        match io::Write::write(&mut file, &piece[written..]) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(number) => written += number,
+            Err(error) if is_for_later(&error) => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(true))
 }
 
 /// Whether a write is to be tried again: who gave us the pipe may have made it one that does not block.

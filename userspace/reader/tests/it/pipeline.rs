@@ -1,5 +1,6 @@
 //! What becomes of queries and responses.
 
+use dns_trace::bundle::FEW;
 use dns_trace::name::Suffix;
 use dns_trace::pipeline::{Options, Pipeline};
 use dns_trace::sink::Silent;
@@ -411,8 +412,8 @@ fn looking_ahead_changes_nothing() {
     };
     let mut silent = Silent;
     let mut pipeline = Pipeline::new(options, &mut silent);
-    for few in bytes.chunks(8) {
-        let ahead: Vec<_> = few.iter().map(|r| pipeline.look_ahead(r)).collect();
+    for few in bytes.chunks(FEW) {
+        let ahead = pipeline.look_ahead_at(few);
         for (record, ahead) in few.iter().zip(ahead) {
             pipeline.take(record, ahead).unwrap();
         }

@@ -1,10 +1,8 @@
 //! A reader without traffic: its CPU time, and how soon the first message is on its standard
 //! output.
 
-use std::fs::File;
 use std::io::{BufRead as _, BufReader, PipeReader};
 use std::net::UdpSocket;
-use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +11,6 @@ use anyhow::{Context, Result, ensure};
 use dns_trace_tests::lab::net::{self, SERVER};
 use dns_trace_tests::lab::reader::{GROUP, unprivileged};
 use rustix::process::Signal;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::process::Process;
 use super::tracer::{self, Kind};
@@ -97,16 +94,12 @@ fn first(args: &Args) -> Result<(Samples, Samples)> {
     let watch = Killed(child);
     std::thread::sleep(QUIET * 2);
     let samples = args.choose(5, 3) * args.rounds;
-    let client = std::thread::spawn(move || measure(reader, samples));
-    let result = client.join().ok().context("the client panicked")?;
+    let result = net::enter("client", || measure(reader, samples))?;
     drop(watch);
     result
 }
 
 fn measure(reader: PipeReader, samples: u32) -> Result<(Samples, Samples)> {
-    let namespace = File::open(net::path("client")).context("cannot open the namespace")?;
-    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-        .context("cannot enter the client's namespace")?;
     let mut lines = BufReader::new(reader);
     let asker = UdpSocket::bind("0.0.0.0:0").context("cannot bind")?;
     let responder = UdpSocket::bind("0.0.0.0:53").context("cannot bind port 53")?;
